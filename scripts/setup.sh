@@ -1,0 +1,61 @@
+# Sourced by scripts/try, scripts/test and scripts/bench: makes the fresh checkout usable.
+# Not a command of its own: it sets `root` (the checkout) and leaves the shell's options alone.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# need COMMAND=PACKAGE…: installs with apt-get as root, otherwise names the command to run and ends with 2.
+need() {
+  local pair missing=()
+  for pair in "$@"; do
+    PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "missing: ${missing[*]}. Install with: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 2
+  fi
+  echo "installing ${missing[*]} …" >&2
+  # openssh-server's package would start a server on port 22; only its program is wanted here.
+  local policy=/usr/sbin/policy-rc.d made=
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy && made=yes
+  fi
+  local log status=0
+  log=$(mktemp)
+  { apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 || status=$?
+  [ -z "$made" ] || rm -f $policy
+  if [ $status -ne 0 ]; then
+    cat "$log" >&2
+    echo "apt-get could not install ${missing[*]}: mend what it says above and run this again" >&2
+    rm -f "$log"
+    exit 2
+  fi
+  rm -f "$log"
+}
+
+# python_environment run|dev: .venv at the root with the installed driver and what requirements/$1.txt pins.
+# dev.txt holds all that run.txt does, so an environment made from it serves both.
+python_environment() {
+  local python=$root/.venv/bin/python state
+  if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    echo "python3 is missing or older than 3.11: install Python 3.11 or newer" >&2
+    exit 2
+  fi
+  state=$(cd "$root" && cat requirements/*.txt pyproject.toml src/fargate_driver/__init__.py | sha256sum)
+  [ "$(cat "$root/.venv/ready-$1" 2>/dev/null)" = "$state" ] && return
+  echo "setting up .venv …" >&2
+  python3 -m venv --clear "$root/.venv" || {
+    echo "python3 -m venv failed: install with: sudo apt-get install python3-venv" >&2
+    exit 2
+  }
+  "$python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    -r "$root/requirements/$1.txt" &&
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+      -e "$root" || {
+    echo "pip could not install requirements/$1.txt: mend what it says above and run this again" >&2
+    exit 2
+  }
+  echo "$state" >"$root/.venv/ready-run"
+  [ "$1" = run ] || echo "$state" >"$root/.venv/ready-$1"
+}

@@ -1,0 +1,1 @@
+"""What people call: one module per command, imported only when it is called."""

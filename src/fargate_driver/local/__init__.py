@@ -1,0 +1,1 @@
+"""The embedded Fargate: an ECS-compatible endpoint whose tasks really run on this machine."""

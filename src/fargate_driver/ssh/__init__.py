@@ -1,0 +1,1 @@
+"""One OpenSSH connection per job, and the sessions on it."""

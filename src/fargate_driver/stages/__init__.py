@@ -1,0 +1,1 @@
+"""What gitlab-runner calls: one module per stage."""
