@@ -66,7 +66,7 @@ def _stop_tasks(record: JobRecord, cause: str, *, hurry: bool) -> None:
         return
     deadline = time.monotonic() + (3 if hurry else _PATIENCE)
     ecs = Ecs(record.target, deadline=deadline, hurry=hurry)
-    reason = f"{record.description}: {cause}"[:_LONGEST_REASON]
+    reason = " ".join(f"{record.description}: {cause}".split())[:_LONGEST_REASON]
     problems = []
     for launch in pending:
         try:

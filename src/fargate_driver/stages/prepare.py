@@ -41,28 +41,33 @@ def main(flags: Flags) -> int:
     Raises:
         DriverError: no usable task; what was started is stopped, or named by the error.
     """
-    raise_on_sigterm()
     env = RunnerEnvironment.from_environ(os.environ)
     loaded = settings.load(flags, env)
     this_job = job.load(env)
     log.setup(loaded.settings, flags, this_job)
     log.warnings(loaded.warnings)
     directory = os.path.join(loaded.settings.task_metadata.directory, this_job.key)  # noqa: PTH118 - as jobs.py has it
-    # What an earlier try of this job left would run beside the new task, unwatched.
-    end_job(directory, "another try of the same job begins")
-    jobs.create(directory)
-    jobs.link(directory, env.tmpdir, env.variable("CI_JOB_ID") or "")
-    _say_what_is_ignored(this_job)
+    raise_on_sigterm()
     try:
+        # What an earlier try of this job left would run beside the new task, unwatched.
+        end_job(directory, "another try of the same job begins")
+        jobs.create(directory)
+        jobs.link(directory, env.tmpdir, env.variable("CI_JOB_ID") or "")
+        _say_what_is_ignored(this_job)
         _start(loaded.settings, this_job, directory)
-    except Cancelled:
-        end_job(directory, "cancelled while it started", hurry=True)
-        say("cancelled")
-        return exits.system_failed(env)
-    except DriverError as e:
+    except BaseException as e:
+        # The runner's cleanup may be far away, or never come.
         ignore_sigterm()
-        _end_failed_start(directory, e)
-        raise
+        cancelled = isinstance(e, Cancelled)
+        cause = "cancelled while it started" if cancelled else f"it could not start: {e}"
+        try:
+            end_job(directory, cause, hurry=cancelled)
+        except DriverError as left:
+            say(str(left))
+        if not cancelled:
+            raise
+        say("cancelled while the task started")
+        return exits.system_failed(env)
     return exits.succeeded(env)
 
 
@@ -153,14 +158,6 @@ def _address(
             )
         time.sleep(1)
         task = watcher.look()
-
-
-def _end_failed_start(directory: str, error: DriverError) -> None:
-    """Stop the task at once: the runner's cleanup may be far away, or never come."""
-    try:
-        end_job(directory, f"it could not start: {error}")
-    except DriverError as e:
-        say(str(e))
 
 
 def _say_phase(name: str, seconds: float) -> None:
