@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from fargate_driver.gitlab.job import Job
     from fargate_driver.settings import Settings
 
+_LOGGER = logging.getLogger(__name__)
 _LOOK_INTERVAL = 3.0
 """Seconds between looks at the task while sshd is awaited."""
 
@@ -44,8 +46,11 @@ def main(flags: Flags) -> int:
     env = RunnerEnvironment.from_environ(os.environ)
     loaded = settings.load(flags, env)
     this_job = job.load(env)
-    log.setup(loaded.settings, flags, this_job)
-    log.warnings(loaded.warnings)
+    log.setup(loaded.settings, this_job)
+    for warning in loaded.warnings:
+        _LOGGER.warning(warning)
+    for warning in loaded.job_warnings:
+        say(f"WARNING: {warning}")
     directory = os.path.join(loaded.settings.task_metadata.directory, this_job.key)  # noqa: PTH118 - as jobs.py has it
     raise_on_sigterm()
     try:
@@ -128,7 +133,7 @@ def _blame(error: EcsError, config: Settings) -> DriverError:
     if (
         error.refused
         and error.code in ("ClientException", "InvalidParameterException")
-        and config.task_definition_from == "job"
+        and config.task_definition_source == "job"
         and "task" in str(error).lower()
     ):
         return JobConfigurationError(
@@ -143,7 +148,7 @@ def _address(
     """Find where to connect to; ECS may show a task as RUNNING before its address."""
     while True:
         address = None
-        if task and config.fargate.use_public_ip:
+        if task and config.fargate.connects_to_public_ip:
             interface = watch.network_interface(task)
             address = ecs.public_address(interface) if interface else None
         elif task:
@@ -151,7 +156,7 @@ def _address(
         if address:
             return address
         if time.monotonic() > deadline:
-            kind = "public" if config.fargate.use_public_ip else "private"
+            kind = "public" if config.fargate.connects_to_public_ip else "private"
             raise StartTimeoutError(
                 f"the task runs, but got no {kind} address within StartTimeout; see"
                 " EnablePublicIP, UsePublicIP and the subnet's settings"
