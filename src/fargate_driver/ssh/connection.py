@@ -52,7 +52,7 @@ def log_reason(directory: str) -> str:
         directory: The job's private directory.
     """
     try:
-        with open(f"{directory}/{LOG}", "rb") as log:  # noqa: PTH123 - pathlib costs the run stage 5 ms
+        with open(f"{directory}/{LOG}", "rb") as log:
             lines = log.read()[-4096:].decode(errors="replace").splitlines()
     except FileNotFoundError:
         return ""

@@ -243,11 +243,11 @@ def _masters(directory: str) -> Iterator[int]:
     except FileNotFoundError:
         return
     marker = f"\0-S\0{SOCKET}\0-E\0{LOG}\0".encode()
-    for entry in os.listdir("/proc"):  # noqa: PTH208 - thousands of names, no Path each
+    for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
         try:
-            place = os.stat(f"/proc/{entry}/cwd")  # noqa: PTH116 - as above
+            place = os.stat(f"/proc/{entry}/cwd")
             if (
                 os.path.samestat(place, ours)
                 and marker in Path(f"/proc/{entry}/cmdline").read_bytes()

@@ -180,7 +180,7 @@ def _say_what_is_ignored(this_job: Job) -> None:
 
 
 def _say_what_is_missing(found: probe.Probe) -> None:
-    if not found.git:
+    if "git" not in found.programs:
         say("the job's image has no git: sources can't be fetched")
-    if not found.gitlab_runner:
+    if "gitlab-runner" not in found.programs:
         say("the job's image has no gitlab-runner: artifacts and caches are skipped")
