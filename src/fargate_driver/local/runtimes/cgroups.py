@@ -14,12 +14,9 @@ _PERIOD = 100_000  # microseconds, the kernel's default
 class Cgroups:
     """Makes the cgroups of tasks, in a place that the machine's other managers leave alone."""
 
-    def __init__(self) -> None:
-        self._parents = _parents()
-
     def remove_stale(self) -> None:
         """Remove what an embedded Fargate left that did not end by itself."""
-        for parent in self._parents.values():
+        for parent in _parents().values():
             for cgroup in parent.glob("*-*"):
                 owner = cgroup.name.partition("-")[0]
                 if not Path("/proc", owner).exists():
@@ -42,7 +39,7 @@ class Cgroups:
         }
         unified = {"cpu.max": f"{quota} {_PERIOD}", "memory.max": f"{limit}"}
         made = []
-        for kind, parent in self._parents.items():
+        for kind, parent in _parents().items():
             cgroup = parent / f"{os.getpid()}-{task_id}"
             values = unified.items() if kind == "unified" else [settings[kind]]
             cgroup.mkdir()

@@ -199,23 +199,26 @@ def _make_account(plan: Plan, root: Path) -> None:
     """Give the user what an image would: a shell that runs commands, this home, no lock."""
     shell = "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"
     account = f"{plan.user}:x:{os.geteuid()}:{os.getegid()}::{plan.home}:{shell}"
-    _replace("/etc/passwd", plan.user, account, root)
+    _replace("/etc/passwd", {plan.user: account}, root)
+    # As in images. On hosts, systemd's module knows better than /etc/shadow, and has some locked.
+    databases = ("passwd", "group", "shadow")
+    _replace("/etc/nsswitch.conf", {name: f"{name}: files" for name in databases}, root)
     if os.geteuid() == 0:
         # Without PAM sshd refuses an account whose password is locked, as root's is on some hosts.
-        _replace("/etc/shadow", plan.user, f"{plan.user}:*:19000:0:99999:7:::", root)
+        _replace("/etc/shadow", {plan.user: f"{plan.user}:*:19000:0:99999:7:::"}, root)
     else:
         # sshd would give terminals to this group, which this user namespace can't.
-        _replace("/etc/group", "tty", None, root)
+        _replace("/etc/group", {"tty": None}, root)
 
 
-def _replace(file: str, name: str, line: str | None, root: Path) -> None:
-    """Replace the line of a name in one of the account files."""
+def _replace(file: str, changes: dict[str, str | None], root: Path) -> None:
+    """Replace, add or remove (None) lines, by the name before their first colon."""
     try:
         lines = Path(file).read_text().splitlines()
     except FileNotFoundError:
         lines = []
-    lines = [other for other in lines if other.split(":")[0] != name]
-    text = "".join(f"{other}\n" for other in (*([line] if line else []), *lines))
+    kept = [line for line in lines if line.split(":")[0].strip() not in changes]
+    text = "".join(f"{line}\n" for line in (*changes.values(), *kept) if line is not None)
     target = root / file[1:]
     try:
         target.write_text(text)
