@@ -20,8 +20,8 @@ _AUTOMATIC = (UserRuntime, ProcessRuntime)
 async def choose(name: str, directory: Path, note: Callable[[str], None]) -> Runtime:
     """Return a runtime that works here: it has been tried.
 
-    `auto` is `user`, or else `process`, and none of the others: a job that is tried locally must reach
-    the host's loopback and the tools on the caller's PATH, which only these two promise.
+    `auto` is `user`, or else `process`, and none of the others: a job that is tried locally must
+    reach the host's loopback and the tools on the caller's PATH, which only these two promise.
 
     Args:
         name: auto, podman, namespace, user or process.
@@ -29,7 +29,7 @@ async def choose(name: str, directory: Path, note: Callable[[str], None]) -> Run
         note: told in one line what was chosen, and why a better one was not.
 
     Raises:
-        RuntimeUnavailableError: the runtime, or with `auto` each of them, does not work; with the reason.
+        RuntimeUnavailableError: it does not work, or none of `auto`'s; with the reason.
     """
     if name == "podman":
         raise RuntimeUnavailableError(

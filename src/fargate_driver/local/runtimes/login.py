@@ -70,7 +70,7 @@ async def _run(*command: str) -> None:
         )
     except FileNotFoundError:
         raise RuntimeUnavailableError(
-            f"{command[0]} is not on PATH: install OpenSSH's client (apt-get install openssh-client)"
+            f"{command[0]} is not on PATH: apt-get install openssh-client"
         ) from None
     output, _ = await process.communicate()
     if process.returncode:

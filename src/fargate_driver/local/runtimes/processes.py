@@ -20,9 +20,9 @@ class Process(NamedTuple):
 def descendants(root: int) -> dict[int, Process]:
     """Return all descendants of a process, zombies included, parents before their children."""
     children: dict[int, list[Process]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            process = _read(int(entry))
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            process = _read(int(entry.name))
             if process is not None:
                 children.setdefault(process.parent, []).append(process)
     found: dict[int, Process] = {}
@@ -68,7 +68,7 @@ def largest_of_script(root: int) -> int | None:
             continue
         depth = depths[process.pid] = depths.get(process.parent, 0) + 1
         if depth > 1 or process.pid not in parents:
-            # Small ones are alike to the OOM killer: then the one farthest down, closest to the script.
+            # Of small ones, which are alike, the one farthest down is closest to the script.
             candidates.append((_memory(process.pid) >> 20, depth, process.pid))
     return max(candidates)[2] if candidates else None
 

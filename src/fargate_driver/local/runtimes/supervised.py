@@ -175,10 +175,11 @@ def _user() -> str:
 
 def _home() -> str:
     home = os.environ.get("HOME", "")
-    if not os.path.isabs(home):
+    if not home.startswith("/"):
         with contextlib.suppress(KeyError):
             home = pwd.getpwuid(os.geteuid()).pw_dir
-    return os.path.realpath(home) if os.path.isdir(home) else _FALLBACK_HOME
+    path = Path(home).resolve()
+    return str(path) if path.is_dir() and path != Path("/") else _FALLBACK_HOME
 
 
 def _path_directories() -> list[str]:
@@ -191,7 +192,7 @@ def _find_sshd() -> str:
     sshd = shutil.which("sshd", path=path)
     if sshd is None:
         raise RuntimeUnavailableError(
-            "no sshd on PATH nor in /usr/sbin: install OpenSSH's server (apt-get install openssh-server)"
+            "no sshd on PATH nor in /usr/sbin: apt-get install openssh-server"
         )
     # sshd starts itself anew for each connection and insists on an absolute path.
-    return os.path.abspath(sshd)
+    return str(Path(sshd).absolute())

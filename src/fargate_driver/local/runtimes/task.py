@@ -47,7 +47,7 @@ class SupervisedTask:
         return await asyncio.shield(self._end)
 
     async def stop(self, grace: float) -> None:
-        """Send SIGTERM to the first process, which ends at once by default with 143; SIGKILL later."""
+        """Send SIGTERM to the first process, which ends with 143; SIGKILL to all later."""
         with contextlib.suppress(ProcessLookupError):
             self._supervisor.send_signal(signal.SIGTERM)
         _, still_running = await asyncio.wait([self._end], timeout=grace)
@@ -57,7 +57,7 @@ class SupervisedTask:
         await self.wait()
 
     async def blackhole(self) -> None:
-        """Stop the SSH server's processes; the kernel goes on acknowledging, as the network would not."""
+        """Stop the SSH server's processes, by SIGSTOP; only the kernel still acknowledges."""
         while not self._end.done():
             servers = processes.servers(self._supervisor.pid)
             running = [pid for pid, process in servers.items() if process.state not in "TZ"]

@@ -2,7 +2,7 @@
 
 A listener that starts an `sshd -i` for each connection and passes bytes on. A client's
 SSH_MSG_NEWKEYS, in clear text in the first exchange (RFC 4253, sections 6 and 7.3), tells that
-the exchange completed: the client has accepted the host key that it saw. A port probe never sends it.
+the exchange completed: the client accepted the host key that it saw. A port probe never sends it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class KeyExchange:
 
 
 class _Pipe:
-    """One direction of a connection: what was read of one socket and not yet written to the other."""
+    """One direction of a connection, with what was read and is not yet written."""
 
     def __init__(self, source: socket.socket, target: socket.socket) -> None:
         self.source = source

@@ -1,7 +1,7 @@
 """The first process of a container: its environment is the container's, and it never execs.
 
-OpenSSH's sshd overwrites its own environment when it sets its title, so sshd can't be PID 1: whoever
-reads /proc/1/environ, as the driver does, would find nothing there.
+OpenSSH's sshd overwrites its own environment when it sets its title, so it can't be PID 1:
+whoever reads /proc/1/environ, as the driver does, would find nothing there.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def run(plan: Plan, place: Path, started: Callable[[], None]) -> NoReturn:
     """Be the init: start the SSH server, adopt and reap orphans, end when the server ends.
 
-    Ends with the server's exit status, or at once with 143 on SIGTERM, and all that runs in the container
-    with it, as a container does whose entrypoint leaves signals to their defaults.
+    Ends with the server's exit status, or at once with 143 on SIGTERM, and all that runs in the
+    container with it, as a container does whose entrypoint leaves signals to their defaults.
 
     Args:
         plan: the task.

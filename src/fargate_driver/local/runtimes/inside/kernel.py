@@ -36,7 +36,7 @@ def _check(result: int, what: str) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Leave namespaces for new ones, see unshare(2)."""
+    """Leave namespaces for new ones: unshare of section 2 of the manual."""
     _check(_libc.unshare(flags), "unshare")
 
 
@@ -60,7 +60,7 @@ def enter_user_namespace() -> None:
 
 
 def mount(kind: str, target: str, options: str = "", flags: int = NOSUID | NODEV) -> None:
-    """Mount a new file system of a kind, see mount(2)."""
+    """Mount a new file system of a kind."""
     source = kind.encode()
     _check(
         _libc.mount(source, os.fsencode(target), source, flags, os.fsencode(options)),

@@ -1,6 +1,6 @@
 """A network of the task's own: an address on a veth pair that ends at the host.
 
-There is no way from it to anywhere else: that would take address translation in the host's firewall.
+There is no way from it to anywhere else: that would take changes to the host's firewall.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The built-in image: a root file system that is the host's own, which the task can't change.
 
-A tmpfs is the new root. Each directory of the host's root is an overlay on it, so that writes work and
-vanish with the task; where the kernel refuses that, the directory is read-only. /tmp, /run, /builds
+A tmpfs is the new root. Each directory of the host's root is an overlay on it, so that writes
+work and vanish with the task; where the kernel refuses that, the directory is read-only. /tmp, /run, /builds
 and the like are the task's own. What is needed of the host in these is shown read-only.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PRIVATE = "/run/fargate-local"
 """Where the task keeps what its SSH server needs."""
-_ON_DISK = ("/builds", "/cache", "/tmp")  # noqa: S108  the task's own, not the host's
+_ON_DISK = ("/builds", "/cache", "/tmp")  # noqa: S108  a task's own, on the host's disk
 _OWN = {*_ON_DISK, "/dev", "/proc", "/run", "/sys"}
 _DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 
@@ -45,7 +45,7 @@ def enter(plan: Plan) -> None:
     hidden = [*_OWN, plan.hidden]
     if (root / plan.hidden.lstrip("/")).is_dir():
         kernel.mount("tmpfs", str(root) + plan.hidden, "mode=755")
-    if not any(_below(plan.home, place) for place in writable):
+    if not any(_below(plan.home, place) for place in writable) or _below(plan.home, plan.hidden):
         _make_home(plan.home, root)
         hidden.append(plan.home)
     _show_path(plan, root, hidden)
@@ -61,14 +61,14 @@ def _show_host(plan: Plan, root: Path) -> list[str]:
     """Show the host's directories; return those that can be written to."""
     writable: list[str] = []
     read_only: list[str] = []
-    for entry in sorted(os.listdir("/")):
-        place = f"/{entry}"
-        target = root / entry
+    for entry in sorted(Path("/").iterdir()):
+        place = str(entry)
+        target = root / entry.name
         if place in _OWN:
             continue
-        if os.path.islink(place):
-            target.symlink_to(os.readlink(place))
-        elif os.path.isdir(place):
+        if entry.is_symlink():
+            target.symlink_to(entry.readlink())
+        elif entry.is_dir():
             target.mkdir()
             (writable if _overlay(plan, place, root) else read_only).append(place)
     for place in _deeper_mounts(plan):
@@ -90,7 +90,10 @@ def _overlay(plan: Plan, place: str, root: Path) -> bool:
         changes, work = (store / kind / place.replace("/", "%") for kind in ("changes", "work"))
         changes.mkdir(parents=True)
         work.mkdir(parents=True)
-        changes.chmod(os.stat(place).st_mode & 0o7777)
+        original = Path(place).stat()
+        changes.chmod(original.st_mode & 0o7777)
+        if os.geteuid() == 0:
+            os.chown(changes, original.st_uid, original.st_gid)
         options = f"lowerdir={_escape(place)},upperdir={_escape(changes)},workdir={_escape(work)}"
         # Volatile: what is thrown away at the end need not be synchronised to the disk before.
         # In a user namespace, overlayfs can keep its notes only in attributes of users' own.
@@ -156,13 +159,13 @@ def _make_own(plan: Plan, root: Path) -> None:
     group = ",gid=5" if os.geteuid() == 0 else ""
     no_exec = kernel.NOSUID | kernel.NOEXEC
     kernel.mount("devpts", f"{root}/dev/pts", f"newinstance,ptmxmode=0666,mode=620{group}", no_exec)
-    kernel.mount("tmpfs", f"{root}/dev/shm", "mode=1777")
+    kernel.mount("tmpfs", str(root / "dev" / "shm"), "mode=1777")
     kernel.mount("proc", f"{root}/proc", flags=no_exec | kernel.NODEV)
     kernel.bind("/sys", f"{root}/sys")
     kernel.make_read_only(f"{root}/sys")
     for setting in ("bus", "fs", "irq", "sys", "sysrq-trigger"):
         place = f"{root}/proc/{setting}"
-        if os.path.exists(place):
+        if Path(place).exists():
             kernel.bind(place, place)
             kernel.make_read_only(place)
 
@@ -176,28 +179,32 @@ def _make_home(home: str, root: Path) -> None:
 
 def _show_path(plan: Plan, root: Path, hidden: list[str]) -> None:
     """Show, read-only, what the task needs of the host in places that are otherwise its own."""
-    needed = [_installation(directory) for directory in plan.path]
-    resolver = os.path.realpath("/etc/resolv.conf")
-    needed.append(os.path.dirname(resolver))
+    needed = [_installation(Path(directory), plan) for directory in plan.path]
+    # Where systemd-resolved or the like writes it, it is a link into /run.
+    needed.append(str(Path("/etc/resolv.conf").resolve().parent))
     for place in dict.fromkeys(needed):
         target = root / place.lstrip("/")
-        if not any(_below(place, own) for own in hidden) or not os.path.isdir(place):
+        if not any(_below(place, own) for own in hidden) or not Path(place).is_dir():
             continue
         target.mkdir(parents=True, exist_ok=True)
         kernel.bind(place, str(target))
         kernel.make_read_only(str(target))
 
 
-def _installation(directory: str) -> str:
+def _installation(directory: Path, plan: Plan) -> str:
     """Return what a directory of programs needs: the whole of a Python environment or a prefix."""
-    parent = os.path.dirname(directory)
-    whole = any(os.path.exists(f"{parent}/{part}") for part in ("pyvenv.cfg", "lib", "libexec"))
-    return parent if os.path.basename(directory) in {"bin", "shims"} and whole else directory
+    parent = directory.parent
+    whole = (
+        directory.name in {"bin", "shims"}
+        and any((parent / part).exists() for part in ("pyvenv.cfg", "lib", "libexec"))
+        and not any(_below(place, str(parent)) for place in (plan.home, plan.hidden))
+    )
+    return str(parent if whole else directory)
 
 
 def _make_account(plan: Plan, root: Path) -> None:
     """Give the user what an image would: a shell that runs commands, this home, no lock."""
-    shell = "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"
+    shell = "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh"
     account = f"{plan.user}:x:{os.geteuid()}:{os.getegid()}::{plan.home}:{shell}"
     _replace("/etc/passwd", {plan.user: account}, root)
     # As in images. On hosts, systemd's module knows better than /etc/shadow, and has some locked.
@@ -223,7 +230,7 @@ def _replace(file: str, changes: dict[str, str | None], root: Path) -> None:
     try:
         target.write_text(text)
     except OSError:  # not ours to write: cover it
-        own = root / PRIVATE[1:] / os.path.basename(file)
+        own = root / PRIVATE[1:] / Path(file).name
         own.write_text(text)
         own.chmod(0o644)
         kernel.bind(str(own), str(target))

@@ -28,7 +28,7 @@ def spawn(command: list[str], *, connection: int | None = None) -> int:
 
     Args:
         command: absolute path and arguments.
-        connection: a descriptor to become stdin and stdout, which otherwise are silence and the log.
+        connection: a descriptor to become stdin and stdout; otherwise silence and the log.
     """
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]]
     if connection is None:

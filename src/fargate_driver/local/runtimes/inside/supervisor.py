@@ -1,8 +1,8 @@
-"""Outside of a task: starts its init, sees to it that nothing of the task outlives it, cleans up.
+"""Outside of a task: starts its init, sees to it that nothing outlives it, cleans up.
 
-stdin: the plan's line; its end means that the task has to end at once, whatever became of the writer.
-stdout: "running", or a line that says why not; at the end "out of memory" if so. SIGTERM goes to the init. Exit status: the init's, with
-128 + N for signal N.
+stdin: the plan's line; its end means that the task has to end at once, whatever became of the
+writer. stdout: "running", or a line that says why not; at the end "out of memory" if so. SIGTERM
+goes to the init. Exit status: the init's, with 128 + N for signal N.
 """
 
 from __future__ import annotations
@@ -146,9 +146,9 @@ def _remove(directory: Path) -> None:
     # A job may leave directories that not even their owner can look into, and so does overlayfs.
     for place, names, _ in os.walk(directory):
         for name in names:
-            path = os.path.join(place, name)
-            if not os.path.islink(path):
-                os.chmod(path, 0o700)
+            path = Path(place, name)
+            if not path.is_symlink():
+                path.chmod(0o700)
     # Imported late, since it takes as long as all else here.
     import shutil  # noqa: PLC0415
 
