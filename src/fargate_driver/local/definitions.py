@@ -58,7 +58,9 @@ def add(region: Region, request: dict[str, Any]) -> Definition:
     revisions = region.families.setdefault(family, [])
     shown |= {
         "revision": len(revisions) + 1,
-        "taskDefinitionArn": arn("ecs", region.name, f"task-definition/{family}:{len(revisions) + 1}"),
+        "taskDefinitionArn": arn(
+            "ecs", region.name, f"task-definition/{family}:{len(revisions) + 1}"
+        ),
         "status": "ACTIVE",
         "registeredAt": round(time.time(), 3),
         "registeredBy": f"arn:{partition(region.name)}:iam::{ACCOUNT}:root",

@@ -65,6 +65,9 @@ class Task:
     interface: Interface
     container: Container
     environment: dict[str, str] = field(repr=False)
+    """What the request and the definition say, ECS's own variables left out."""
+    role: str | None
+    """The task role's ARN."""
     overrides: dict[str, Any] = field(repr=False)
     group: str
     started_by: str | None
@@ -167,7 +170,9 @@ class Task:
             "taskArn": self.arn,
             "name": container.definition["name"],
             "image": image,
-            "imageDigest": f"sha256:{hashlib.sha256(image.encode()).hexdigest()}" if pulled else None,
+            "imageDigest": f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+            if pulled
+            else None,
             "runtimeId": container.runtime_id,
             "lastStatus": container.status,
             "healthStatus": container.health,
