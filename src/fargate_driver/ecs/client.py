@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import random
 import time
 from typing import TYPE_CHECKING, Any
@@ -241,8 +240,8 @@ def _session(target: Target) -> Any:
     session = botocore.session.Session()
     session.set_config_variable("region", target.region)
     if _is_loopback(target.endpoint_url):
-        # No instance metadata is asked for on behalf of an endpoint on this machine.
-        os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+        # An endpoint on this machine is worth no wait for an instance's metadata service.
+        session.get_component("credential_provider").remove("iam-role")
         if session.get_credentials() is None:
             session.set_credentials("local", "local")
     if target.assume_role:

@@ -1,0 +1,179 @@
+"""The ECS client against the embedded endpoint, over real HTTP."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from embedded_fargate import EmbeddedFargate, embedded_fargate, eventually
+from fargate_driver.ecs.client import Ecs
+from fargate_driver.ecs.errors import EcsError
+from fargate_driver.ecs.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedFargate]:
+    with embedded_fargate(tmp_path_factory.mktemp("fargate")) as running:
+        yield running
+
+
+@pytest.fixture
+def fargate(shared: EmbeddedFargate) -> Iterator[EmbeddedFargate]:
+    shared.faults()
+    yield shared
+    ecs = client(shared)
+    for arn in shared.alive():
+        ecs.stop_task(arn, "the test is over")
+
+
+def client(fargate: EmbeddedFargate, patience: float = 20, *, hurry: bool = False) -> Ecs:
+    target = Target("us-east-1", "default", fargate.url, None)
+    return Ecs(target, deadline=time.monotonic() + patience, hurry=hurry)
+
+
+def request(token: str, **more: Any) -> dict[str, Any]:
+    vpc = {"subnets": ["subnet-0abc"], "securityGroups": ["sg-0abc"], "assignPublicIp": "DISABLED"}
+    return {
+        "cluster": "default",
+        "taskDefinition": "ci-coordinator",
+        "networkConfiguration": {"awsvpcConfiguration": vpc},
+        "clientToken": token,
+        **more,
+    }
+
+
+def test_a_lost_answer_is_the_same_task(fargate: EmbeddedFargate) -> None:
+    fargate.faults({"operation": "RunTask", "lose_answer": True})
+    before = len(fargate.tasks())
+    task = client(fargate).run_task(request("lost-answer"))
+    assert len(fargate.tasks()) == before + 1
+    assert fargate.tasks()[-1]["taskArn"] == task["taskArn"]
+
+
+WRAPPED_THROTTLING = (
+    "Error retrieving subnet information for [subnet-0abc]: Rate exceeded (ErrorCode: Throttling)"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "status"),
+    [
+        ("ThrottlingException", "Rate exceeded", 400),
+        # https://github.com/dagster-io/dagster/issues/33439
+        ("InvalidParameterException", WRAPPED_THROTTLING, 400),
+        ("ServerException", "Service Unavailable. Please try again later.", 500),
+    ],
+)
+def test_throttling_and_server_errors_are_tried_again(
+    fargate: EmbeddedFargate, code: str, message: str, status: int
+) -> None:
+    rule = {"operation": "RunTask", "error": code, "message": message, "status": status}
+    fargate.faults(rule | {"times": 2})
+    calls = len(fargate.calls("RunTask"))
+    assert client(fargate).run_task(request(f"again-{code}"))["taskArn"]
+    assert [c["outcome"] for c in fargate.calls("RunTask")[calls:]] == [code, code, "ok"]
+
+
+def test_trying_again_ends_at_the_deadline(fargate: EmbeddedFargate) -> None:
+    fargate.faults(
+        {"operation": "RunTask", "error": "ThrottlingException", "message": "Rate exceeded"}
+        | {"times": 1000}
+    )
+    begun = time.monotonic()
+    with pytest.raises(EcsError, match="RunTask failed: ThrottlingException: Rate exceeded") as e:
+        client(fargate, patience=1).run_task(request("throttled"))
+    assert time.monotonic() - begun < 10
+    assert e.value.refused
+
+
+def test_a_refusal_after_a_lost_answer_refuses_nothing(fargate: EmbeddedFargate) -> None:
+    fargate.faults(
+        {"operation": "RunTask", "lose_answer": True},
+        {"operation": "RunTask", "error": "AccessDeniedException", "message": "no", "status": 400},
+    )
+    with pytest.raises(EcsError) as e:
+        client(fargate).run_task(request("uncertain"))
+    assert not e.value.refused
+
+
+def test_failures_of_run_task_are_told_in_full(fargate: EmbeddedFargate) -> None:
+    reason = "Capacity is unavailable at this time. Please try again later"
+    fargate.faults({"operation": "RunTask", "failure": {"reason": reason, "detail": "us-east-1a"}})
+    with pytest.raises(EcsError, match=f"ECS started no task: {reason}.*: us-east-1a") as e:
+        client(fargate).run_task(request("no-capacity"))
+    assert e.value.refused
+
+
+def test_a_denied_action_is_named_with_a_hint(fargate: EmbeddedFargate) -> None:
+    message = (
+        "User: arn:aws:sts::123456789012:assumed-role/ci/i-0abc is not authorized to perform:"
+        " ecs:StopTask on resource: arn:aws:ecs:us-east-1:123456789012:task/default/0"
+    )
+    fargate.faults({"operation": "StopTask", "error": "AccessDeniedException", "message": message})
+    with pytest.raises(EcsError, match=r"ecs:StopTask on resource.*IAM policy must allow"):
+        client(fargate).stop_task("arn:aws:ecs:us-east-1:123456789012:task/default/0", "x")
+
+
+def test_no_default_strategy_is_explained(fargate: EmbeddedFargate) -> None:
+    message = "No Container Instances were found in your cluster."
+    fargate.faults(
+        {"operation": "RunTask", "error": "InvalidParameterException", "message": message}
+    )
+    with pytest.raises(EcsError, match="no default capacity provider strategy"):
+        client(fargate).run_task(request("no-strategy"))
+
+
+def test_stopping_what_is_gone_is_no_failure(fargate: EmbeddedFargate) -> None:
+    ecs = client(fargate)
+    task = ecs.run_task(request("stopped-twice"))["taskArn"]
+    ecs.stop_task(task, "first")
+    ecs.stop_task(task, "second")
+    ecs.stop_task(f"arn:aws:ecs:us-east-1:123456789012:task/default/{'0' * 32}", "never was")
+    eventually(lambda: task not in fargate.alive())
+
+
+def test_a_token_with_other_parameters_names_its_task(fargate: EmbeddedFargate) -> None:
+    ecs = client(fargate)
+    task = ecs.run_task(request("conflict"))["taskArn"]
+    with pytest.raises(EcsError) as e:
+        ecs.run_task(request("conflict", startedBy="another"))
+    assert e.value.code == "ConflictException"
+    assert not e.value.refused
+    assert ecs.tasks_of_conflict(e.value) == [task]
+
+
+def test_an_unknown_task_is_none(fargate: EmbeddedFargate) -> None:
+    arn = f"arn:aws:ecs:us-east-1:123456789012:task/default/{'0' * 32}"
+    assert client(fargate).describe_task(arn) is None
+
+
+def test_nobody_listening_is_one_line_within_the_deadline() -> None:
+    target = Target("us-east-1", "default", "http://127.0.0.1:9", None)
+    begun = time.monotonic()
+    with pytest.raises(EcsError, match="Could not connect to the endpoint URL") as e:
+        Ecs(target, deadline=time.monotonic() + 2).run_task(request("nobody"))
+    assert time.monotonic() - begun < 30
+    assert "\n" not in str(e.value)
+
+
+def test_no_proxy_stands_before_a_loopback_endpoint(
+    fargate: EmbeddedFargate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert client(fargate, 2).describe_task("0" * 32) is None
+
+
+def test_own_credentials_are_used_where_there_are_some(
+    fargate: EmbeddedFargate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    ecs = client(fargate)
+    assert ecs._session.get_credentials().access_key == "AKIAEXAMPLE"
+    assert ecs.describe_task("0" * 32) is None
