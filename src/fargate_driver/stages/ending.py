@@ -5,6 +5,7 @@ cleanup does this, and so does prepare, for what an earlier try left and when it
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,8 @@ def end_job(directory: str, cause: str, *, hurry: bool = False) -> None:
     Raises:
         DriverError: a task may still run. The record stays, so that a later call can stop it.
     """
+    if not os.path.isdir(directory):
+        return
     problems = []
     try:
         record = jobs.load(directory)

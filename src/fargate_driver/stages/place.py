@@ -27,4 +27,4 @@ def job_directory(flags: Flags, env: RunnerEnvironment) -> str:
         DriverError: the configuration or the job's description can't be read.
     """
     directory = settings.load(flags, None).settings.task_metadata.directory
-    return os.path.join(directory, job.load(env).key)  # noqa: PTH118 - as jobs.py has it
+    return os.path.join(directory, job.load(env).key)

@@ -51,7 +51,7 @@ def main(flags: Flags) -> int:
         _LOGGER.warning(warning)
     for warning in loaded.job_warnings:
         say(f"WARNING: {warning}")
-    directory = os.path.join(loaded.settings.task_metadata.directory, this_job.key)  # noqa: PTH118 - as jobs.py has it
+    directory = os.path.join(loaded.settings.task_metadata.directory, this_job.key)
     raise_on_sigterm()
     try:
         # What an earlier try of this job left would run beside the new task, unwatched.

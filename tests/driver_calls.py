@@ -1,0 +1,72 @@
+"""Single calls of the driver, as gitlab-runner makes them; whole jobs are made in tests/e2e."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from embedded_fargate import FARGATE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class JobCalls:
+    """The calls of one job: a temporary directory, a job response, an environment."""
+
+    def __init__(self, directory: Path, config: Path, job_id: int, **response: Any) -> None:
+        self.temporary = directory
+        self.config = config
+        self.code_file = directory / "build_exit_code"
+        job = {
+            "id": job_id,
+            "job_info": {"name": "test", "pipeline_id": 500, "project_id": 42},
+            "git_info": {
+                "repo_url": "https://gitlab-ci-token:t@gitlab.example.com/group/project.git"
+            },
+            "runner_info": {"timeout": 3600},
+        }
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "response.json").write_text(json.dumps(job | response))
+        inherited = ("PATH", "HOME", "LANG", "PYTHONPATH", "COVERAGE_PROCESS_START")
+        self.environment = {k: v for k, v in os.environ.items() if k in inherited} | {
+            "TMPDIR": str(directory),
+            "BUILD_FAILURE_EXIT_CODE": "1",
+            "SYSTEM_FAILURE_EXIT_CODE": "2",
+            "BUILD_EXIT_CODE_FILE": str(self.code_file),
+            "JOB_RESPONSE_FILE": str(directory / "response.json"),
+            "CUSTOM_ENV_CI_JOB_ID": str(job_id),
+        }
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a stage in its own process group, e.g. start("run", SCRIPT, "build_script")."""
+        environment = self.environment | {f"CUSTOM_ENV_{k}": v for k, v in variables.items()}
+        return subprocess.Popen(
+            [*FARGATE, "--config", str(self.config), "custom", *words],
+            cwd=self.temporary,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def call(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Call a stage and wait for it."""
+        with self.start(*words, **variables) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=120)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
+
+    def script(self, text: str, name: str = "script") -> str:
+        """Write a script as gitlab-runner would and give its path."""
+        path = self.temporary / name
+        path.write_text(text)
+        path.chmod(0o700)
+        return str(path)

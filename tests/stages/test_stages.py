@@ -1,0 +1,374 @@
+"""prepare, run and cleanup, call by call, on the embedded Fargate."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from driver_calls import JobCalls
+from embedded_fargate import EmbeddedFargate, embedded_fargate, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    MakeJob = Callable[..., JobCalls]
+
+JOB_IDS = itertools.count(7000)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedFargate]:
+    with embedded_fargate(tmp_path_factory.mktemp("fargate")) as running:
+        yield running
+
+
+@pytest.fixture
+def fargate(shared: EmbeddedFargate) -> Iterator[EmbeddedFargate]:
+    shared.faults()
+    yield shared
+    shared.faults()
+    eventually(lambda: not shared.alive())
+    assert records(shared) == []
+
+
+@pytest.fixture
+def job(fargate: EmbeddedFargate, tmp_path: Path) -> Iterator[MakeJob]:
+    """Makes jobs; each is cleaned up, and nothing of it may be left."""
+    made: list[JobCalls] = []
+
+    def make(**response: Any) -> JobCalls:
+        number = next(JOB_IDS)
+        calls = JobCalls(tmp_path / f"job{number}", fargate.config, number, **response)
+        made.append(calls)
+        return calls
+
+    yield make
+    fargate.faults()
+    for calls in made:
+        assert calls.call("cleanup").returncode == 0
+
+
+def records(fargate: EmbeddedFargate) -> list[Path]:
+    return list((fargate.directory / "fargate-local" / "jobs").glob("*"))
+
+
+def test_a_job_from_start_to_end(fargate: EmbeddedFargate, job: MakeJob) -> None:
+    this = job()
+    prepared = this.call("prepare")
+    assert prepared.returncode == 0, prepared.stderr
+    for phase in ("network", "image pull", "start", "SSH"):
+        assert f"fargate:   {phase}" in prepared.stderr
+    ran = this.call("run", this.script("echo out; echo err >&2; exit 7"), "build_script")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "out\n", "err\n")
+    assert this.code_file.read_text() == "7\n"
+    # A stale code never survives into a later stage.
+    assert this.call("run", this.script("exit 0"), "after_script").returncode == 0
+    assert not this.code_file.exists()
+    (task,) = fargate.alive()
+    cleaned = this.call("cleanup", CI_JOB_STATUS="failed")
+    assert (cleaned.returncode, cleaned.stdout, cleaned.stderr) == (0, "", "")
+    eventually(lambda: not fargate.alive())
+    (stopped,) = [t for t in fargate.tasks() if t["taskArn"] == task]
+    assert stopped["stoppedReason"].endswith(
+        "(pipeline 500, group/project): the job is over (failed)"
+    )
+
+
+def test_nothing_to_clean_is_quiet(job: MakeJob) -> None:
+    cleaned = job().call("cleanup")
+    assert (cleaned.returncode, cleaned.stdout, cleaned.stderr) == (0, "", "")
+
+
+def test_what_run_task_is_sent(fargate: EmbeddedFargate, job: MakeJob) -> None:
+    first, second = job(), job()
+    for one in (first, second):
+        assert one.call("prepare").returncode == 0
+    tasks = [t for t in fargate.tasks() if t["taskArn"] in fargate.alive()]
+    # Constant per manager: ListTasks matches startedBy exactly.
+    assert len({t["startedBy"] for t in tasks}) == 1
+    assert len(tasks[0]["startedBy"]) <= 128
+    (record, _) = (json.loads((r / "record.json").read_text()) for r in records(fargate))
+    sent = record["launches"][0]["request"]
+    assert set(sent) == {
+        "clientToken",
+        "cluster",
+        "networkConfiguration",
+        "overrides",
+        "startedBy",
+        "taskDefinition",
+    }
+    (override,) = sent["overrides"]["containerOverrides"]
+    assert override["name"] == "ci-coordinator"
+    ((variable),) = override["environment"]
+    assert variable["name"] == "SSH_PUBLIC_KEY"
+    assert variable["value"].startswith("ssh-ed25519 ")
+    assert "\n" not in variable["value"]
+
+
+def test_records_are_private_and_hold_no_job_secret(fargate: EmbeddedFargate, job: MakeJob) -> None:
+    this = job(token="glcbt-secret")
+    assert this.call("prepare", SECRET="s3cr3t", CI_JOB_TOKEN="glcbt-secret").returncode == 0
+    (directory,) = records(fargate)
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    for path in directory.iterdir():
+        if not path.is_socket():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+            assert "s3cr3t" not in path.read_text()
+            assert "glcbt-secret" not in path.read_text()
+    # Nor does the connection's process carry the job's environment or secrets in its arguments.
+    for environ in _environments_of(directory):
+        assert b"CUSTOM_ENV" not in environ
+        assert b"s3cr3t" not in environ
+
+
+def _environments_of(directory: Path) -> list[bytes]:
+    found = [(process / "environ").read_bytes() for process in _processes_in(directory)]
+    assert found, "no ssh process found"
+    return found
+
+
+def _processes_in(directory: Path) -> list[Path]:
+    """The /proc directories of the processes that work in a directory: a job's connection."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink() == directory:
+                found.append(process)
+    return found
+
+
+def test_a_second_prepare_ends_what_the_first_left(fargate: EmbeddedFargate, job: MakeJob) -> None:
+    this = job()
+    assert this.call("prepare").returncode == 0
+    (first,) = fargate.alive()
+    assert this.call("prepare").returncode == 0
+    eventually(lambda: first not in fargate.alive())
+    assert len(fargate.alive()) == 1
+    ran = this.call("run", this.script("echo second"), "build_script")
+    assert (ran.returncode, ran.stdout) == (0, "second\n")
+
+
+def test_run_without_a_link_finds_its_record(job: MakeJob) -> None:
+    this = job()
+    assert this.call("prepare").returncode == 0
+    (link,) = (p for p in this.temporary.iterdir() if p.is_symlink())
+    link.unlink()
+    assert this.call("run", this.script("echo found"), "build_script").stdout == "found\n"
+
+
+def test_run_before_prepare_says_so(job: MakeJob) -> None:
+    this = job()
+    ran = this.call("run", this.script("echo no"), "build_script")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "no record of a started task; did prepare succeed?" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            {"operation": "RunTask", "error": "AccessDeniedException", "message": "not authorized"},
+            "RunTask failed: AccessDeniedException: not authorized",
+        ),
+        (
+            {"operation": "RunTask", "failure": {"reason": "RESOURCE:ENI", "detail": "none free"}},
+            "ECS started no task: RESOURCE:ENI: none free",
+        ),
+        (
+            {
+                "task": {
+                    "stop_at": "PENDING",
+                    "stop_code": "TaskFailedToStart",
+                    "stopped_reason": "CannotPullContainerError: pull access denied",
+                }
+            },
+            "the task stopped: TaskFailedToStart: CannotPullContainerError: pull access denied",
+        ),
+        ({"task": {"unhealthy": True, "sshd_delay": 5}}, "reports UNHEALTHY"),
+        (
+            {"task": {"container_exits_after": 0.5, "exit_code": 3, "sshd_delay": 60}},
+            "container ci-coordinator: exit code 3",
+        ),
+    ],
+)
+def test_a_start_that_fails_says_why(
+    fargate: EmbeddedFargate, job: MakeJob, rule: dict[str, Any], said: str
+) -> None:
+    fargate.faults(rule)
+    prepared = job().call("prepare")
+    assert prepared.returncode == 2
+    assert said in prepared.stderr
+    assert "Traceback" not in prepared.stderr
+    eventually(lambda: not fargate.alive())
+
+
+def test_a_start_that_never_ends_ends_at_start_timeout(
+    fargate: EmbeddedFargate, job: MakeJob, tmp_path: Path
+) -> None:
+    this = job()
+    this.config = tmp_path / "short.toml"
+    text = fargate.config.read_text().replace("[Fargate]", "[Fargate]\nStartTimeout = 2")
+    this.config.write_text(text)
+    fargate.faults({"task": {"never_starts": True}})
+    prepared = this.call("prepare")
+    assert prepared.returncode == 2
+    assert "not usable within StartTimeout; ECS last showed it as PROVISIONING" in prepared.stderr
+    eventually(lambda: not fargate.alive())
+
+
+def test_a_late_address_and_a_late_sshd_are_waited_for(
+    fargate: EmbeddedFargate, job: MakeJob
+) -> None:
+    fargate.faults({"task": {"eni_delay": 1, "sshd_delay": 1.5, "sshd_refuses_key": 2.5}})
+    prepared = job().call("prepare")
+    assert prepared.returncode == 0, prepared.stderr
+
+
+def test_a_task_missing_for_a_while_is_waited_for(fargate: EmbeddedFargate, job: MakeJob) -> None:
+    fargate.faults({"operation": "DescribeTasks", "missing_for": 2})
+    prepared = job().call("prepare")
+    assert prepared.returncode == 0, prepared.stderr
+    assert len(fargate.alive()) == 1
+
+
+@pytest.mark.parametrize("value", ["-x", "a b", "x" * 300, "no-such-family", "ci-coordinator:99"])
+def test_only_the_author_can_mend_the_jobs_task_definition(
+    fargate: EmbeddedFargate, job: MakeJob, value: str
+) -> None:
+    calls = len(fargate.calls("RunTask"))
+    this = job()
+    this.code_file.write_text("7\n")
+    prepared = this.call("prepare", FARGATE_TASK_DEFINITION=value)
+    assert prepared.returncode == 1
+    assert "FARGATE_TASK_DEFINITION" in prepared.stderr
+    assert not this.code_file.exists()
+    assert len(fargate.calls("RunTask")) - calls <= 1
+
+
+def test_the_operators_unknown_task_definition_is_a_system_failure(
+    fargate: EmbeddedFargate, job: MakeJob, tmp_path: Path
+) -> None:
+    this = job()
+    this.config = tmp_path / "wrong.toml"
+    this.config.write_text(fargate.config.read_text().replace('"ci-coordinator:1"', '"nobody"'))
+    prepared = this.call("prepare")
+    assert prepared.returncode == 2
+    assert "RunTask failed: ClientException" in prepared.stderr
+
+
+def test_a_job_may_name_its_task_definition(job: MakeJob) -> None:
+    arn = "arn:aws:ecs:us-east-1:123456789012:task-definition/ci-coordinator:1"
+    assert job().call("prepare", FARGATE_TASK_DEFINITION=arn).returncode == 0
+
+
+def test_a_doubled_prefix_is_explained(job: MakeJob) -> None:
+    prepared = job().call("prepare", CUSTOM_ENV_FARGATE_TASK_DEFINITION="ci-coordinator:1")
+    assert prepared.returncode == 0
+    assert "call it FARGATE_TASK_DEFINITION" in prepared.stderr
+
+
+def test_records_that_cannot_be_written_stop_before_run_task(
+    fargate: EmbeddedFargate, job: MakeJob, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    this = job()
+    this.config = tmp_path / "blocked.toml"
+    directory = f'Directory = "{tmp_path}/file/jobs"\n[SSH]'
+    text = fargate.config.read_text()
+    kept, rest = text.split("[TaskMetadata]")
+    this.config.write_text(f"{kept}[TaskMetadata]\n{directory}{rest.split('[SSH]')[1]}")
+    calls = len(fargate.calls())
+    prepared = this.call("prepare")
+    assert prepared.returncode == 2
+    assert f"[TaskMetadata] Directory {tmp_path}/file/jobs: " in prepared.stderr
+    assert len(fargate.calls()) == calls
+    this.config = fargate.config
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"operation": "RunTask", "hang": 3},
+        {"operation": "RunTask", "hang": 3, "lose_answer": True},
+        {"task": {"start_delay": 60}},
+        {"task": {"sshd_delay": 60}},
+        {"task": {"sshd_refuses_key": True}},
+    ],
+)
+def test_a_cancel_while_the_task_starts_stops_it(
+    fargate: EmbeddedFargate, job: MakeJob, rule: dict[str, Any]
+) -> None:
+    fargate.faults(rule)
+    calls = len(fargate.calls("RunTask"))
+    with job().start("prepare") as process:
+        eventually(lambda: "operation" in rule or len(fargate.calls("RunTask")) > calls)
+        time.sleep(1.5)
+        os.killpg(process.pid, signal.SIGTERM)
+        begun = time.monotonic()
+        _, stderr = process.communicate(timeout=60)
+    assert time.monotonic() - begun < 12
+    assert process.returncode == 2
+    assert "cancelled while the task started" in stderr
+    assert "Traceback" not in stderr
+    eventually(lambda: not fargate.alive())
+    assert records(fargate) == []
+
+
+def test_a_cancelled_script_ends_with_all_its_children(job: MakeJob) -> None:
+    this = job()
+    assert this.call("prepare").returncode == 0
+    children = "setsid sleep 876.5 & (trap '' TERM; sleep 876.6) &"
+    text = f"{children} echo on; trap 'exit 0' TERM; sleep 876.7"
+    with this.start("run", this.script(text), "build_script") as process:
+        assert process.stdout
+        assert process.stdout.readline() == "on\n"
+        os.killpg(process.pid, signal.SIGTERM)
+        begun = time.monotonic()
+        process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert time.monotonic() - begun < 20
+    looked = this.call("run", this.script("pgrep -f 'sleep 87[6].' || echo none"), "after_script")
+    assert looked.stdout == "none\n"
+
+
+def test_a_lost_master_is_replaced_and_the_key_is_pinned(
+    fargate: EmbeddedFargate, job: MakeJob
+) -> None:
+    this = job()
+    assert this.call("prepare").returncode == 0
+    (directory,) = records(fargate)
+    _kill_master(directory)
+    assert this.call("run", this.script("echo again"), "build_script").stdout == "again\n"
+    _kill_master(directory)
+    known = (directory / "known_hosts").read_text()
+    other = known.split()[-1][:-6] + "AAAAAA"
+    (directory / "known_hosts").write_text(known.replace(known.split()[-1], other))
+    ran = this.call("run", this.script("echo sent"), "build_script")
+    assert (ran.returncode, ran.stdout) == (2, "")
+
+
+def _kill_master(directory: Path) -> None:
+    for process in _processes_in(directory):
+        os.kill(int(process.name), signal.SIGKILL)
+    eventually(lambda: not _processes_in(directory))
+
+
+def test_a_task_that_is_stopped_by_others_is_a_system_failure(
+    fargate: EmbeddedFargate, job: MakeJob
+) -> None:
+    fargate.faults({"task": {"interrupt_after": 3, "grace": 0.1}})
+    this = job()
+    assert this.call("prepare").returncode == 0
+    ran = this.call("run", this.script("echo begun; sleep 30; echo done"), "build_script")
+    assert (ran.returncode, ran.stdout) == (2, "begun\n")
+    assert "SpotInterruption" in ran.stderr
+    assert not this.code_file.exists()
