@@ -244,7 +244,10 @@ class _Stage:
             return f"the session ended with status {status} before the script's end was reported"
         if listens(self._directory):
             return "the session was killed in the container before the script's end was reported"
-        reason = log_reason(self._directory) or "its ControlMaster was killed"
+        # ssh keeps to itself that the server closed the connection: it has no standard error.
+        reason = log_reason(self._directory) or (
+            "closed from the task's side, or its ControlMaster was killed"
+        )
         return f"the SSH connection was lost: {reason}"
 
     def close(self) -> None:
