@@ -149,7 +149,11 @@ def _attempt(connection: Connection, left: float) -> _Trouble | None:
         raise
     if status is None:
         close_master(directory)
-    return None if status == 0 else _diagnose(connection, status)
+    if status == 0:
+        # What ssh says from now on is why the connection ended.
+        Path(directory, LOG).write_bytes(b"")
+        return None
+    return _diagnose(connection, status)
 
 
 def _command(connection: Connection) -> list[str]:

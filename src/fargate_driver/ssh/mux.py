@@ -111,6 +111,19 @@ class Session:
         self._socket.close()
 
 
+def listens(directory: str) -> bool:
+    """Whether the job's ControlMaster is there.
+
+    Args:
+        directory: The job's private directory.
+    """
+    try:
+        _connect(directory).close()
+    except MasterGoneError:
+        return False
+    return True
+
+
 def _string(data: bytes) -> bytes:
     """SSH's `string`, which a mux packet is as well: its length before the bytes."""
     return struct.pack(">I", len(data)) + data

@@ -228,7 +228,7 @@ def stage_command(
         init_pid: The container's first process as the probe found it; 0 when unknown.
         state_directory: The container's private directory that the probe made.
     """
-    interpreter = (shell,)
+    interpreter: tuple[str, ...] = (shell,)
     script = f"{state_directory}/{nonce}"
     if shell == "pwsh":
         interpreter = (

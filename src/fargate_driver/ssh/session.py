@@ -9,7 +9,7 @@ import time
 from fargate_driver.ssh.connection import log_reason
 from fargate_driver.ssh.errors import MasterGoneError, SessionRefusedError
 from fargate_driver.ssh.marker import EndMarker
-from fargate_driver.ssh.mux import Session
+from fargate_driver.ssh.mux import Session, listens
 from fargate_driver.ssh.remote import kill_command, stage_command
 
 TYPE_CHECKING = False  # `typing` costs the run stage 3 ms
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _CHUNK = 65536
 _KILL_GRACE = 10
 """Seconds from SIGTERM to SIGKILL after a cancel."""
+_LAST_WORDS = 2.0
+"""Seconds in which the master tells, after the streams ended, how the session did."""
 _KILL_LIMIT = 18.0
 """Seconds after which a cancelled stage ends whatever the container says."""
 
@@ -114,7 +116,8 @@ class _Stage:
         self._session: Session | None = None
         self._killer: Session | None = None
         self._sessions: dict[int, Session] = {}
-        self._kill_deadline: float | None = None
+        self._cancelled = False
+        self._deadline: float | None = None
         self._unheard = False
         """The runner closed its end of the output: it is gone, as after a cancel."""
         self._poll = select.poll()
@@ -144,7 +147,7 @@ class _Stage:
         """Pass bytes both ways until both verdicts are in or both streams have ended."""
         self._poll.register(wakeup_fd, select.POLLIN)
         while not self._over():
-            if self._kill_deadline is None and (self._unheard or cancelled()):
+            if not self._cancelled and (self._unheard or cancelled()):
                 self._kill()
             for descriptor, _event in self._poll.poll(self._patience()):
                 if descriptor == self._feed:
@@ -157,18 +160,19 @@ class _Stage:
                     self._hear(self._sessions[descriptor])
 
     def _over(self) -> bool:
-        if self._kill_deadline is not None:
-            if time.monotonic() >= self._kill_deadline:
-                return True
-            if self._killer is not None:
-                return False
-        return not self._outputs or all(marker.code is not None for marker in self._markers)
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return True
+        if self._killer is not None:
+            return False
+        if all(marker.code is not None for marker in self._markers):
+            return True
+        return not self._outputs and self._session is not None and self._session.ended
 
     def _patience(self) -> float | None:
         """Milliseconds to wait for an event; None is for ever."""
-        if self._kill_deadline is None:
+        if self._deadline is None:
             return None
-        return max(self._kill_deadline - time.monotonic(), 0.0) * 1000
+        return max(self._deadline - time.monotonic(), 0.0) * 1000
 
     def _send(self) -> None:
         """Send more of the script; the pipe stays open, its end tells the wrapper to leave."""
@@ -195,6 +199,8 @@ class _Stage:
             self._poll.unregister(descriptor)
             del self._outputs[descriptor]
             os.close(descriptor)
+            if not self._outputs and self._deadline is None:
+                self._deadline = time.monotonic() + _LAST_WORDS
 
     def _hear(self, session: Session) -> None:
         try:
@@ -212,7 +218,8 @@ class _Stage:
 
     def _kill(self) -> None:
         """Begin to end the stage's processes; a session of its own does it in the container."""
-        self._kill_deadline = time.monotonic() + _KILL_LIMIT
+        self._cancelled = True
+        self._deadline = time.monotonic() + _KILL_LIMIT
         command = kill_command(nonce=self.nonce, init_pid=self._init_pid, grace=_KILL_GRACE)
         nothing = os.open("/dev/null", os.O_RDWR)
         try:
@@ -227,20 +234,21 @@ class _Stage:
     def outcome(self) -> Outcome:
         """What is known at the end."""
         codes = [marker.code for marker in self._markers if marker.code is not None]
-        cancelled = self._kill_deadline is not None
         if codes:
-            return Outcome(codes[0], "", cancelled=cancelled)
+            return Outcome(codes[0], "", cancelled=self._cancelled)
+        return Outcome(None, self._lost(), cancelled=self._cancelled)
+
+    def _lost(self) -> str:
         status = None if self._session is None else self._session.status
         if status is not None:
-            lost = f"the session ended with status {status} before the script's end was reported"
-        else:
-            reason = log_reason(self._directory)
-            lost = (
-                f"the SSH connection was lost: {reason}"
-                if reason
-                else "the SSH connection was lost"
-            )
-        return Outcome(None, lost, cancelled=cancelled)
+            return f"the session ended with status {status} before the script's end was reported"
+        if listens(self._directory):
+            return "the session was killed in the container before the script's end was reported"
+        # ssh keeps to itself that the server closed the connection: it has no standard error.
+        reason = log_reason(self._directory) or (
+            "closed from the task's side, or its ControlMaster was killed"
+        )
+        return f"the SSH connection was lost: {reason}"
 
     def close(self) -> None:
         """Hang up. The container's side ends by that; what runs on in the background stays."""

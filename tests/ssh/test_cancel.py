@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fargate_driver.ssh.mux import Session
+from fargate_driver.ssh.session import run_script
+from ssh.container_shells import KINDS, make_task
+from ssh.pretended_task import Run, Stages, wait_until
+from ssh.test_session import alive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(params=KINDS)
+def shells(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stages]:
+    """Opened tasks with different shells."""
+    task = make_task(tmp_path, request.param)
+    task.start()
+    yield Stages(task, task.open())
+    task.stop()
+
+
+def cancel_when_ready(stages: Stages, script: str, *, init_pid: int | None = None) -> Run:
+    """Run a script, and cancel it once it has made the file `ready` in its working directory."""
+    ready = stages.task.directory / "ready"
+    ready.unlink(missing_ok=True)
+    told = threading.Event()
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+
+    def cancel() -> None:
+        wait_until(ready.exists)
+        told.set()
+        os.write(writing, b"\x0f")
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    try:
+        return stages.run(
+            f"cd {stages.task.directory}\n{script}",
+            cancelled=told.is_set,
+            wakeup_fd=reading,
+            init_pid=init_pid,
+        )
+    finally:
+        thread.join()
+        os.close(reading)
+        os.close(writing)
+
+
+def pids(stages: Stages, name: str) -> list[int]:
+    return [int(line) for line in (stages.task.directory / name).read_text().split()]
+
+
+def test_a_cancelled_script_is_ended_and_reports_it(shells: Stages) -> None:
+    run = cancel_when_ready(shells, "echo before; touch ready; sleep 300; echo after")
+    assert run.outcome.cancelled
+    assert run.outcome.code not in {0, None}
+    assert run.stdout == b"before\n"
+
+
+def test_a_handler_of_term_has_its_say(shells: Stages) -> None:
+    run = cancel_when_ready(
+        shells, "trap 'echo bye; exit 0' TERM; touch ready; while :; do sleep 0.1; done"
+    )
+    assert run.stdout == b"bye\n"
+    assert run.outcome.cancelled
+
+
+# Each leaves its pid in the file `pids`.
+ESCAPES = {
+    "setsid": "setsid sh -c 'echo $$ >>pids; exec sleep 300' &",
+    "orphan": "(sh -c 'echo $$ >>pids; exec sleep 300' & ) &",
+    "env -i": 'env -i PATH="$PATH" sh -c "echo \\$\\$ >>pids; exec sleep 300" &',
+    "orphan env -i": '(env -i PATH="$PATH" sh -c "echo \\$\\$ >>pids; exec sleep 300" &) &',
+    "orphan setsid env -i": (
+        '(env -i PATH="$PATH" setsid sh -c "echo \\$\\$ >>pids; exec sleep 300" &) &'
+    ),
+    "nested": "sh -c 'sh -c \"echo \\$\\$ >>pids; exec sleep 300\" & wait' &",
+    "stopped": "sh -c 'echo $$ >>pids; kill -STOP $$; sleep 300' &",
+}
+
+
+@pytest.mark.timeout(120)
+def test_what_got_away_is_ended_and_all_else_lives(shells: Stages) -> None:
+    shells.run(f"cd {shells.task.directory}\nsleep 301 & echo $! >service\n")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    command = f"echo $$ >{shells.task.directory}/other; sleep 302".encode()
+    other = Session(str(shells.task.job), b"exec /bin/sh -c '" + command + b"'", (nothing,) * 3)
+    os.close(nothing)
+    script = "\n".join(ESCAPES.values())
+    run = cancel_when_ready(
+        shells,
+        f"{script}\nwhile [ $(wc -l <pids) -lt {len(ESCAPES)} ]; do sleep 0.1; done\n"
+        "touch ready\nsleep 303",
+    )
+    assert run.outcome.cancelled
+    assert run.outcome.code not in {0, None}
+    got_away = dict(zip(ESCAPES, pids(shells, "pids"), strict=True))
+    assert [pid for pid in got_away.values() if alive(pid)] == []
+    assert alive(pids(shells, "service")[0])
+    assert alive(pids(shells, "other")[0])
+    assert alive(shells.task.init_pid)
+    assert shells.run("echo after_script").stdout == b"after_script\n"
+    other.close()
+
+
+def test_what_ignores_term_is_killed_while_output_streams(shells: Stages) -> None:
+    run = cancel_when_ready(
+        shells,
+        "setsid sh -c 'trap \"\" TERM; echo $$ >pids; while :; do echo on; sleep 0.2; done' &\n"
+        "trap '' TERM; touch ready; while :; do sleep 0.2; done",
+    )
+    assert run.outcome.cancelled
+    assert run.outcome.code == 128 + 9
+    assert not alive(pids(shells, "pids")[0])
+    # TERM at once, KILL after 10 s.
+    assert 30 <= run.stdout.count(b"on\n") <= 80
+
+
+def test_with_an_unknown_first_process_its_children_are_left_alone(stages: Stages) -> None:
+    run = cancel_when_ready(
+        stages,
+        "sh -c 'echo $$ >>pids; exec sleep 300' &\n"
+        '(env -i PATH="$PATH" setsid sh -c "echo \\$\\$ >lost; exec sleep 300" &) &\n'
+        "while ! [ -s pids ] || ! [ -s lost ]; do sleep 0.1; done; touch ready; sleep 300",
+        init_pid=0,
+    )
+    assert run.outcome.cancelled
+    assert not alive(pids(stages, "pids")[0])
+    assert alive(pids(stages, "lost")[0])
+
+
+def test_cancelled_before_the_start_nothing_runs(stages: Stages) -> None:
+    run = stages.run("echo never", cancelled=lambda: True)
+    assert (run.outcome.code, run.outcome.cancelled, run.stdout) == (None, True, b"")
+    assert run.outcome.lost
+
+
+def test_a_reader_that_is_gone_ends_the_stage_like_a_cancel(stages: Stages) -> None:
+    path = stages.task.directory / "endless"
+    path.write_text(f"echo $$ >{stages.task.directory}/pids; while :; do echo x; sleep 0.1; done")
+    reading, writing = os.pipe()
+    os.close(reading)
+    wake_reading, wake_writing = os.pipe()
+    try:
+        outcome = run_script(
+            stages.task.connection,
+            str(path),
+            shell=stages.found.shell,
+            init_pid=stages.found.init_pid,
+            state_directory=stages.found.state_directory,
+            cancelled=lambda: False,
+            wakeup_fd=wake_reading,
+            stdout=writing,
+        )
+    finally:
+        for descriptor in (writing, wake_reading, wake_writing):
+            os.close(descriptor)
+    assert outcome.cancelled
+    assert not alive(pids(stages, "pids")[0])
