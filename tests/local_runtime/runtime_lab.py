@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from fargate_driver.local.images import HOST_IMAGE
 from fargate_driver.local.runtimes import login
 from fargate_driver.local.runtimes.base import (

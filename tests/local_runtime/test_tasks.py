@@ -3,18 +3,21 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import shutil
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+
+from fargate_driver.local.runtimes import processes
 from fargate_driver.local.runtimes.base import (
     ContainerSpec,
     Exit,
     ImageNotFoundError,
     TaskSpec,
 )
-
-from local_runtime.runtime_lab import EVERY, ISOLATED, lab, needs_root, processes_with, token, until
+from local_runtime.runtime_lab import EVERY, ISOLATED, lab, processes_with, token, until
 
 ENVIRONMENT = {
     "ECS_CONTAINER_METADATA_URI_V4": "http://169.254.170.2/v4/x",
@@ -40,7 +43,7 @@ def test_runs_commands_and_keeps_the_containers_environment(name: str) -> None:
             assert await here.run(task, "echo out; echo err >&2; exit 7") == (
                 7,
                 "out\n",
-                await _warning(task.address, here.runtime.ssh_port) + "err\n",
+                _warning(task.address, here.runtime.ssh_port) + "err\n",
             )
             code, output, _ = await here.run(task, FIND_ENVIRONMENT)
             assert code == 0
@@ -57,7 +60,7 @@ def test_runs_commands_and_keeps_the_containers_environment(name: str) -> None:
     asyncio.run(story())
 
 
-async def _warning(address: str, port: int) -> str:
+def _warning(address: str, port: int) -> str:
     shown = f"[{address}]:{port}" if port != 22 else address
     return f"Warning: Permanently added '{shown}' (ED25519) to the list of known hosts.\r\n"
 
@@ -76,8 +79,8 @@ def test_everything_ends_with_the_task(name: str) -> None:
             task = await here.start()
             mark = token()
             script = (
-                f"sleep {mark} & setsid sleep {mark} & (setsid sh -c 'trap : TERM; sleep {mark}' &) "
-                f"; nohup setsid -f sleep {mark} >/dev/null 2>&1; trap '' TERM; sleep {mark}"
+                f"sleep {mark} & setsid sleep {mark} & (setsid sh -c 'trap : TERM; sleep {mark}' &); "
+                f"nohup setsid -f sleep {mark} >/dev/null 2>&1; trap '' TERM; sleep {mark}"
             )
             client = await here.client(task, script)
             await until(lambda: len(processes_with(f"sleep\0{mark}")) == 5)
@@ -104,10 +107,12 @@ def test_kills_what_does_not_end_in_time_and_ends_with_the_server(name: str) -> 
             assert (await task.wait()).code in {137, 143}
             task = await here.start()
             # As a container whose entrypoint ends by itself, to the surprise of the job.
-            await here.run(task, "kill -9 $(pgrep -o -f 'sshd.*'$PPID || echo $PPID) $PPID")
-            await here.run(task, "exit 0")
-            await here.runtime.close()
-            await task.wait()
+            client = await here.client(task, "while ps -o ppid= $PPID; do sleep 1; done")
+            server = next(iter(processes.servers(task._supervisor.pid)))  # type: ignore[attr-defined]
+            os.kill(server, signal.SIGTERM)
+            assert await task.wait() == Exit(0)
+            client.kill()
+            await client.communicate()
 
     asyncio.run(story())
 
@@ -139,7 +144,6 @@ def test_own_files_over_the_hosts(name: str, tmp_path: Path) -> None:
                 if [ "$(id -u)" = 0 ]; then echo changed >/etc/hostname; rm /usr/bin/env; fi
             """
             code, _, errors = await here.run(one, script)
-            assert (code, errors[-200:]) == (0, errors[-200:])
             assert code == 0, errors
             code, output, errors = await here.run(
                 other, "ls -A /builds /cache /tmp /dev/shm; ls -Ad /* ~/* | cat; /usr/bin/env true"
@@ -191,24 +195,25 @@ def test_reaches_the_hosts_loopback(name: str) -> None:
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("name", ["namespace"])
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_own_network_and_limits(name: str) -> None:
+def test_own_network_and_limits() -> None:
     async def story() -> None:
-        async with lab(name) as here:
+        async with lab("namespace") as here:
             task = await here.start(memory=64)
+            (name,) = (path.name[:12] for path in here.directory.iterdir())
+            assert list(Path("/sys/class/net").glob(f"fl{name}"))
             _, output, _ = await here.run(task, "ls /sys/class/net; cat /proc/net/dev")
             assert "eth0:" in output
             assert "eth1:" not in output
-            eat = f"{sys.executable} -c 'b = bytearray(1 << 28); print(len(b))'"
+            eat = f"{sys.executable} -c 'b = bytearray(1 << 28); print(len(b))'; exit $?"
             code, output, errors = await here.run(task, eat)
             limited = any(Path("/sys/fs/cgroup").rglob("fargate-local/*"))
             assert (code, output) == ((137, "") if limited else (0, f"{1 << 28}\n")), errors
             await task.stop(10)
             assert await task.wait() == Exit(143)
             assert not list(Path("/sys/fs/cgroup").rglob(f"fargate-local/{os.getpid()}-*"))
-            assert not list(Path("/sys/class/net").glob("fl*"))
+            assert not list(Path("/sys/class/net").glob(f"fl{name}"))
 
     asyncio.run(story())
 
@@ -224,7 +229,7 @@ async def main():
     async with lab({name!r}) as here:
         task = await here.start()
         client = await here.client(task, sys.argv[1])
-        print(here.directory, task.address, flush=True)
+        print(here.directory, flush=True)
         await client.wait()
 
 asyncio.run(main())
@@ -237,23 +242,13 @@ asyncio.run(main())
             *(sys.executable, "-c", program, script), stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout
-        directory, _ = (await process.stdout.readline()).decode().split()
+        directory = (await process.stdout.readline()).decode().strip()
         await until(lambda: len(processes_with(f"sleep\0{mark}")) == 2)
         process.kill()
         await process.communicate()
         await until(lambda: not processes_with(mark))
         await until(lambda: not list(Path(directory).glob("*/storage")))
         await until(lambda: not processes_with(directory))
-        await asyncio.to_thread(__import__("shutil").rmtree, Path(directory).parent)
+        shutil.rmtree(Path(directory).parent)
 
     asyncio.run(story())
-
-
-@pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-@pytest.mark.parametrize("name", ["user"])
-def test_as_an_ordinary_user(name: str) -> None:
-    assert name
-
-
-_ = needs_root
