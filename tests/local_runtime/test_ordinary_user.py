@@ -27,7 +27,7 @@ set -e
 id -un; echo "$HOME"; cat /proc/1/environ >/dev/null; tty
 mkdir -p /builds/a/b /cache/c; touch /builds/a/b/c ~/file; chmod 0 /builds/a/b /builds/a
 grep '^Cap\\(Prm\\|Eff\\|Bnd\\)' /proc/self/status
-echo x >>/etc/passwd || echo refused
+(echo x >>/etc/hostname) 2>/dev/null || echo refused
 '''
 
 async def main():

@@ -79,7 +79,8 @@ def test_everything_ends_with_the_task(name: str) -> None:
             task = await here.start()
             mark = token()
             script = (
-                f"sleep {mark} & setsid sleep {mark} & (setsid sh -c 'trap : TERM; sleep {mark}' &); "
+                f"sleep {mark} & setsid sleep {mark} & "
+                f"(setsid sh -c 'trap : TERM; sleep {mark}' &); "
                 f"nohup setsid -f sleep {mark} >/dev/null 2>&1; trap '' TERM; sleep {mark}"
             )
             client = await here.client(task, script)
