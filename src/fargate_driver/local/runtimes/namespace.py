@@ -20,8 +20,8 @@ class NamespaceRuntime(SupervisedRuntime):
     """Tasks with their own IPv4 address, SSH on port 22, and limits where cgroups allow them.
 
     The address is in 10.64.0.0/10, on a /30 shared with the host alone. A task reaches the host
-    there, but neither the host's loopback nor the internet: that would need address translation, and the
-    host's firewall is not this project's to change.
+    there, but neither the host's loopback nor the internet: that would need address
+    translation, and the host's firewall is not this project's to change.
     """
 
     name = "namespace"

@@ -139,7 +139,7 @@ class SupervisedRuntime:
         with (spec.directory / "container.log").open("ab") as log:
             supervisor = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-I", "-S", "-B", "-c", _PROGRAM),
+                *("-I", "-S", "-c", _PROGRAM),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

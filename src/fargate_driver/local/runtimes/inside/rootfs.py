@@ -1,8 +1,8 @@
 """The built-in image: a root file system that is the host's own, which the task can't change.
 
 A tmpfs is the new root. Each directory of the host's root is an overlay on it, so that writes
-work and vanish with the task; where the kernel refuses that, the directory is read-only. /tmp, /run, /builds
-and the like are the task's own. What is needed of the host in these is shown read-only.
+work and vanish with the task; where the kernel refuses that, the directory is read-only. /tmp,
+/run, /builds and the like are the task's own. What is needed of the host in them is read-only.
 """
 
 from __future__ import annotations

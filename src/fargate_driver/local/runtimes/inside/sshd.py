@@ -83,6 +83,8 @@ def run(plan: Plan, place: Path) -> int:
 
 
 def _config(plan: Plan, key: Path, authorized_keys: Path) -> str:
+    # SHLVL: the home may be the caller's. Debian's bash reads ~/.bashrc in sessions of sshd, unless
+    # it takes itself for a shell within a shell; images have none that does much, callers do.
     return f"""\
 Port {plan.port}
 ListenAddress {plan.address}
@@ -97,6 +99,8 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 200
 X11Forwarding no
+PermitUserRC no
+SetEnv SHLVL=1
 PrintMotd no
 PrintLastLog no
 """

@@ -1,0 +1,119 @@
+"""The tiers for ordinary users, tried as one where the tests themselves run as root."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from fargate_driver.local.runtimes.base import RuntimeUnavailableError
+from fargate_driver.local.runtimes.choice import choose
+
+PROGRAM = """
+import asyncio, os, sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[1]]
+from fargate_driver.local.images import HOST_IMAGE
+from fargate_driver.local.runtimes.base import ContainerSpec, TaskSpec
+from fargate_driver.local.runtimes.choice import choose
+from fargate_driver.local.runtimes.login import make_key, run_true
+
+SCRIPT = '''
+set -e
+id -un; echo "$HOME"; cat /proc/1/environ >/dev/null; tty
+mkdir -p /builds/a/b /cache/c; touch /builds/a/b/c ~/file; chmod 0 /builds/a/b /builds/a
+grep '^Cap\\(Prm\\|Eff\\|Bnd\\)' /proc/self/status
+(echo x >>/etc/hostname) 2>/dev/null || echo refused
+'''
+
+async def main():
+    home = Path(os.environ["HOME"])
+    runtime = await choose("auto", home / "local", print)
+    key = await make_key(home / "key")
+    task_directory = home / "local" / "task"
+    task_directory.mkdir()
+    container = ContainerSpec("c", HOST_IMAGE, {"SSH_PUBLIC_KEY": key})
+    task = await runtime.start(TaskSpec("0" * 32, task_directory, container, 256, 512))
+    await run_true(home / "key", runtime.ssh_user, task.address, runtime.ssh_port)
+    client = await asyncio.create_subprocess_exec(
+        "ssh", "-F", "none", "-tt", "-i", str(home / "key"), "-p", "2222", "-l", runtime.ssh_user,
+        "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+        "-o", "LogLevel=ERROR", task.address, SCRIPT, stdin=asyncio.subprocess.DEVNULL,
+    )
+    await client.wait()
+    await task.stop(10)
+    print(await task.wait(), [path.name for path in task_directory.iterdir()])
+    await runtime.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_as_nobody() -> None:
+    python = Path("/usr/bin/python3")
+    if not python.exists():
+        pytest.skip("there is no /usr/bin/python3 for other users")
+
+    async def story() -> None:
+        place = Path(tempfile.mkdtemp(prefix="runtime-lab-"))
+        source = place / "source"
+        home = place / "home"
+        package = Path(__file__).parents[2] / "src" / "fargate_driver"
+        shutil.copytree(package, source / "fargate_driver")
+        home.mkdir()
+        place.chmod(0o755)
+        os.chown(home, 65534, 65534)
+        process = await asyncio.create_subprocess_exec(
+            *("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"),
+            *(str(python), "-u", "-B", "-c", PROGRAM, str(source)),
+            env={"PATH": "/usr/bin:/bin", "HOME": str(home)},
+            cwd="/",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        lines = output.decode().replace("\r", "").splitlines()
+        shutil.rmtree(place)
+        assert process.returncode == 0, lines
+        if lines[0] != "runtime: user":
+            pytest.skip(lines[0])
+        assert lines[1:4] == ["nobody", str(home), "/dev/pts/0"]
+        assert [line.split()[1].strip("0") for line in lines[4:7]] == [""] * 3
+        assert "refused" in lines[-2]
+        assert lines[-1] == "Exit(code=143, out_of_memory=False) ['container.log']"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("name", ["auto", "process"])
+def test_choice_runs_what_it_returns(name: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        notes: list[str] = []
+        runtime = await choose(name, tmp_path / "local", notes.append)
+        assert len(notes) == 1
+        assert notes[0].startswith(f"runtime: {runtime.name}")
+        assert list((tmp_path / "local").iterdir()) == []
+        await runtime.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("podman", "not built yet"), ("docker", "there is no runtime 'docker'")]
+)
+def test_choice_says_what_there_is_not(name: str, text: str, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeUnavailableError, match=text):
+        asyncio.run(choose(name, tmp_path, print))
+
+
+def test_without_sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(RuntimeUnavailableError, match="apt-get install openssh-server"):
+        asyncio.run(choose("auto", tmp_path, print))
