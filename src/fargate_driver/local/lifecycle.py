@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fargate_driver.local.directory import remove_tree
 from fargate_driver.local.runtimes.base import (
@@ -177,7 +177,8 @@ class _Life:
         if self._faults.stop_at == "RUNNING":
             self._stop_by_rule()
         ended = asyncio.create_task(container.wait())
-        await asyncio.wait({ended, self._stop}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {ended, self._stop}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             await _cancel([ended])
             return
