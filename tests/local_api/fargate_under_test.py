@@ -34,19 +34,20 @@ class Fargate:
         self.config = embedded.config
         self.runtime = runtime
         self.notes = notes
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str, float], Any] = {}
 
-    def client(self, service: str = "ecs", region: str = "eu-west-1") -> Any:
-        if (service, region) not in self._clients:
-            self._clients[service, region] = _SESSION.create_client(
+    def client(self, service: str = "ecs", region: str = "eu-west-1", timeout: float = 60) -> Any:
+        key = service, region, timeout
+        if key not in self._clients:
+            self._clients[key] = _SESSION.create_client(
                 service,
                 region_name=region,
                 endpoint_url=self.url,
                 aws_access_key_id="placeholder",
                 aws_secret_access_key="placeholder",
-                config=Config(retries={"total_max_attempts": 1}, proxies={}),
+                config=Config(retries={"total_max_attempts": 1}, proxies={}, read_timeout=timeout),
             )
-        return self._clients[service, region]
+        return self._clients[key]
 
     def close(self) -> None:
         for client in self._clients.values():
