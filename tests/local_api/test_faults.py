@@ -237,7 +237,7 @@ def test_a_spot_interruption(here: Fargate) -> None:
     assert stopped["stopCode"] == "SpotInterruption"
     assert stopped["stoppedReason"] == "Your Spot Task was interrupted."
     assert here.runtime.started[-1].events == ["stop 7"]
-    assert stopped["stoppingAt"] - stopped["startedAt"] >= 0.09
+    assert (stopped["stoppingAt"] - stopped["startedAt"]).total_seconds() >= 0.09
 
 
 def test_a_container_that_exits(here: Fargate) -> None:

@@ -108,6 +108,7 @@ class _Life:
         self._container: RunningTask | None = None
         self._timers: list[asyncio.Task[None]] = []
         self._hurry: asyncio.Task[None] | None = None
+        task.placed = not faults.never_starts
 
     def stop(self, stop: Stop) -> None:
         if self._stop.done():
@@ -147,7 +148,6 @@ class _Life:
     async def _start(self) -> None:
         task, faults = self._task, self._faults
         if faults.never_starts:
-            task.placed = False
             await self._pause(None)
         await self._phase("PROVISIONING", faults.start_delay)
         task.interface.status = "ATTACHING"
