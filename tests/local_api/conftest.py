@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from local_api.fargate_under_test import Fargate, fargate
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.config import Config
-from local_api.sleeping_runtime import SleepingRuntime
 
 from fargate_driver.local.embedded import Embedded, Options, serve
+from local_api.sleeping_runtime import SleepingRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
