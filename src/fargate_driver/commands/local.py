@@ -71,6 +71,7 @@ def local() -> None:
     help="JSON file with the fault rules to begin with.",
 )
 def up(
+    *,
     directory: Path,
     port: int,
     runtime: str,
@@ -84,7 +85,8 @@ def up(
     fargate --config /tmp/fargate/fargate.toml custom config
     """
     try:
-        from fargate_driver.local.embedded import Options, StartError
+        # Here, since only this command needs aiohttp.
+        from fargate_driver.local.embedded import Options, StartError  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
         if error.name != "aiohttp":
             raise
@@ -111,8 +113,8 @@ def _read_rules(path: Path) -> Any:
 
 
 async def _serve(options: Options) -> None:
-    from fargate_driver.local.embedded import serve
-    from fargate_driver.local.runtimes.choice import choose
+    from fargate_driver.local.embedded import serve  # noqa: PLC0415 - it needs aiohttp
+    from fargate_driver.local.runtimes.choice import choose  # noqa: PLC0415 - for `up` only
 
     _cancel_on_signals()
     async with serve(options, choose, lambda line: click.echo(line, err=True)) as embedded:

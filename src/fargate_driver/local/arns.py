@@ -1,7 +1,8 @@
 """Amazon resource names and identifiers that look like AWS's own.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html (partitions) and
-https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html (the long format of ECS).
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html (ECS's long
+format).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def arn(service: str, region: str, resource: str) -> str:
 
 
 def resource_of(value: str, region: str, kind: str) -> str | None:
-    """Return what follows `kind/` in an ECS ARN of this account and region; None for anything else."""
+    """Return what follows `kind/` in an ECS ARN of this region; None for anything else."""
     prefix = arn("ecs", region, f"{kind}/")
     return value.removeprefix(prefix) if value.startswith(prefix) else None
 

@@ -1,6 +1,7 @@
 """The operations on clusters.
 
-Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCluster.html and its siblings.
+Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCluster.html and its
+siblings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The operations on task definitions.
 
-Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html and its siblings;
-https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html for what Fargate refuses.
+Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html
+and its siblings; what Fargate refuses:
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
 """
 
 from __future__ import annotations
@@ -167,5 +168,6 @@ def _check_fargate(shown: dict[str, Any]) -> None:
             raise client_error("The stopTimeout of a Fargate container is at most 120 seconds.")
         if any(port["hostPort"] != port.get("containerPort") for port in container["portMappings"]):
             raise client_error(
-                "When networkMode=awsvpc, the host ports and container ports in port mappings must match."
+                "When networkMode=awsvpc, the host ports and container ports in port mappings "
+                "must match."
             )

@@ -59,7 +59,7 @@ def occupy(path: Path) -> Iterator[Directory]:
         raise DirectoryError(f"--dir {path}: {error.strerror}: choose another one") from None
     try:
         try:
-            # On the directory itself: the kernel frees it when this process dies, and no file is left.
+            # On the directory itself: the kernel frees it when this process dies; no file is left.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise DirectoryError(

@@ -1,6 +1,7 @@
 """EC2's DescribeNetworkInterfaces, which tells a task's public address.
 
-Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html (query in, XML out).
+Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html
+(query in, XML out).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def error_answer(error: ApiError) -> bytes:
     ET.SubElement(item, "Code").text = error.code
     ET.SubElement(item, "Message").text = error.message
     ET.SubElement(root, "RequestID").text = str(uuid.uuid4())
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return _encode(root)
 
 
 def _answer(region: str, interfaces: Iterable[Interface]) -> bytes:
@@ -79,4 +80,9 @@ def _answer(region: str, interfaces: Iterable[Interface]) -> bytes:
             association = ET.SubElement(item, "association")
             ET.SubElement(association, "publicIp").text = interface.address
             ET.SubElement(association, "ipOwnerId").text = "amazon"
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return _encode(root)
+
+
+def _encode(root: ET.Element) -> bytes:
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text

@@ -162,8 +162,8 @@ class Faults:
         Args:
             operation: The call's operation.
             providers: The capacity providers of the tasks that the call is about.
-            youngest: The age, in unscaled seconds, of the youngest of these tasks; infinite for none.
-                A `missing_for` rule applies only while it makes a difference.
+            youngest: The age, in unscaled seconds, of the youngest of these tasks; infinite for
+                none. A `missing_for` rule applies only while it makes a difference.
         """
         for active in self._active:
             rule = active.rule

@@ -1,4 +1,3 @@
-"""Names of the images that the embedded Fargate knows without importing any."""
+"""The images the embedded Fargate knows of itself."""
 
 HOST_IMAGE = "fargate-local/host:latest"
-"""The built-in image: the root file system of the machine itself."""

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fargate_driver.local.directory import remove_tree
 from fargate_driver.local.runtimes.base import (
@@ -108,6 +108,7 @@ class _Life:
         self._container: RunningTask | None = None
         self._timers: list[asyncio.Task[None]] = []
         self._hurry: asyncio.Task[None] | None = None
+        task.placed = not faults.never_starts
 
     def stop(self, stop: Stop) -> None:
         if self._stop.done():
@@ -147,7 +148,6 @@ class _Life:
     async def _start(self) -> None:
         task, faults = self._task, self._faults
         if faults.never_starts:
-            task.placed = False
             await self._pause(None)
         await self._phase("PROVISIONING", faults.start_delay)
         task.interface.status = "ATTACHING"
@@ -177,7 +177,8 @@ class _Life:
         if self._faults.stop_at == "RUNNING":
             self._stop_by_rule()
         ended = asyncio.create_task(container.wait())
-        await asyncio.wait({ended, self._stop}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {ended, self._stop}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             await _cancel([ended])
             return

@@ -1,8 +1,9 @@
 """AWS's request rates, as token buckets per region.
 
-Source: https://docs.aws.amazon.com/AmazonECS/latest/userguide/throttling.html (RunTask 20 calls a second, launches a
-bucket of 100 filled with 20 a second, on demand and Spot each). DescribeTasks' rate is not published: 20 a second is
-an assumption. RegisterTaskDefinition's (20 at once, 1 a second) is what users report AWS's page to say.
+Source: https://docs.aws.amazon.com/AmazonECS/latest/userguide/throttling.html (RunTask 20 calls a
+second, launches a bucket of 100 filled with 20 a second, on demand and Spot each). DescribeTasks'
+rate is not published: 20 a second is an assumption. RegisterTaskDefinition's (20 at once, 1 a
+second) is what users report AWS's page to say.
 """
 
 from __future__ import annotations

@@ -108,7 +108,10 @@ def _problems(value: Any, shape: Shape, path: str) -> Iterator[str]:
         return
     most = shape.metadata.get("max")
     if most is not None and not isinstance(value, int | float) and len(value) > most:
-        yield f"Value at '{path}' failed to satisfy constraint: Member must have length less than or equal to {most}"
+        yield (
+            f"Value at '{path}' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {most}"
+        )
     if isinstance(shape, ListShape):
         for number, item in enumerate(value):
             yield from _problems(item, shape.member, f"{path}.{number + 1}.member")
@@ -116,7 +119,7 @@ def _problems(value: Any, shape: Shape, path: str) -> Iterator[str]:
         for key, item in value.items():
             yield from _problems(item, shape.value, f"{path}.{key}")
     elif isinstance(value, str):
-        yield from _text_problems(value, getattr(shape, "enum", ()), path)
+        yield from _text_problems(value, getattr(shape, "enum", []), path)
 
 
 def _text_problems(value: str, allowed: list[str], path: str) -> Iterator[str]:
@@ -126,4 +129,4 @@ def _text_problems(value: str, allowed: list[str], path: str) -> Iterator[str]:
             f"Member must satisfy enum value set: [{', '.join(allowed)}]"
         )
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        yield f"Value at '{path}' failed to satisfy constraint: Member must be valid text without NUL"
+        yield f"Value at '{path}' failed to satisfy constraint: Member must be text without NUL"

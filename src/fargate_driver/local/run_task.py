@@ -58,7 +58,7 @@ def run_task(world: World, region: Region, request: dict[str, Any]) -> dict[str,
 
 
 def wanted_providers(region: Region, request: dict[str, Any]) -> set[str]:
-    """Return the capacity providers that a request would use, for fault rules; none for a wrong request."""
+    """Return the capacity providers that a request would use; none for a wrong request."""
     try:
         cluster = region.cluster(request.get("cluster"))
         return {provider or "FARGATE" for provider in _providers(cluster, request)}

@@ -1,7 +1,7 @@
 """Tags of ECS's resources.
 
-Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-using-tags.html (50 of them, 128 and 256
-characters, `aws:` reserved); botocore's model holds the lengths.
+Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-using-tags.html (50 of them,
+128 and 256 characters, `aws:` reserved); botocore's model holds the lengths.
 """
 
 from __future__ import annotations

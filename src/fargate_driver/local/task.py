@@ -92,7 +92,7 @@ class Task:
 
     @property
     def placed_on(self) -> str:
-        """The capacity provider that fault rules and launch rates see; FARGATE where none was asked for."""
+        """The capacity provider that fault rules see; FARGATE where none was asked for."""
         return self.provider or "FARGATE"
 
     def mark(self, moment: str) -> None:

@@ -1,7 +1,8 @@
 """The variables that ECS itself gives to a container.
 
-Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html and
-https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
+Source:
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html
+and https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
 """
 
 from __future__ import annotations

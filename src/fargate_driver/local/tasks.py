@@ -1,6 +1,7 @@
 """DescribeTasks, ListTasks and StopTask.
 
-Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html and its siblings.
+Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html and its
+siblings.
 """
 
 from __future__ import annotations
