@@ -26,7 +26,8 @@ _OVERRIDES = (
     ("Fargate", "TaskDefinition", "task_def", "FARGATE_TASK_DEFINITION"),
     ("Fargate", "PlatformVersion", "platform_version", "FARGATE_PLATFORM_VERSION"),
 )
-JOB_VARIABLES = tuple(variable for *_, variable in _OVERRIDES if variable)
+# The variables by which a job chooses, and the section and key that each replaces.
+JOB_VARIABLES = {variable: (section, name) for section, name, _, variable in _OVERRIDES if variable}
 
 
 class Loaded(NamedTuple):
@@ -80,7 +81,7 @@ def load(flags: Flags, env: RunnerEnvironment | None = None) -> Loaded:
     if env and settings and not settings.fargate.task_definition:
         mistakes.append(
             f"{keys.where('Fargate', 'TaskDefinition')}: is missing; allowed: "
-            f"{keys_of('Fargate')['TaskDefinition'].allowed}; or {JOB_VARIABLES[0]} in the job"
+            f"{keys_of('Fargate')['TaskDefinition'].allowed}; or the variable FARGATE_TASK_DEFINITION in the job"
         )
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))
