@@ -69,16 +69,16 @@ changes the configuration. An empty variable counts as absent.
 |---|---|
 {variables}
 
-Write them without the prefix `CUSTOM_ENV_`, which gitlab-runner adds by itself. To keep authors from
-choosing, give the flag `--task-def` or `--platform-version`. A wrong value in such a variable fails
-the job as a script failure, since trying again would not help.
+Write them without the prefix `CUSTOM_ENV_`, which gitlab-runner adds by itself. To keep authors
+from choosing, give the flag `--task-def` or `--platform-version`. A wrong value in such a variable
+fails the job as a script failure, since trying again would not help.
 
 ## The operator's log
 
 Warnings about this file, and more with a lower `LogLevel`, go to `LogFile`. Without one they go to
-stderr, and gitlab-runner shows that in the log of each job. Each line of the form `json` has `time`,
-`level` and `msg`, and `job`, `pipeline` and `project` where the job is known. The file is created
-with mode 0600.
+stderr, and gitlab-runner shows that in the log of each job. Each line of the form `json` has
+`time`, `level` and `msg`, and `job`, `pipeline` and `project` where the job is known. The file is
+created with mode 0600.
 """
 
 
