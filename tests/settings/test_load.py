@@ -356,7 +356,8 @@ def test_an_empty_file_names_all_that_is_missing() -> None:
 def test_keys_given_twice_and_sections_that_are_none() -> None:
     text = with_key("Fargate", 'subnets = ["subnet-1"]\ncluster = "b"') + "\n[fargate]\nx = 1\n"
     assert mistakes(text) == [
-        "f.toml: [Fargate] Subnet: is given twice, as subnets and Subnet; allowed: one of them",
+        "f.toml: [Fargate] Cluster: is given twice, as cluster and Cluster; allowed: one of them",
+        "f.toml: [Fargate] Subnets: is given twice, as subnets and Subnet; allowed: one of them",
         "f.toml: [Fargate]: is given twice, as Fargate and fargate; allowed: one of them",
     ]
     (first, *_) = mistakes("Fargate = 3")
