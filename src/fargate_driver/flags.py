@@ -32,13 +32,13 @@ class Flags:
 
 # Name, what its value is (None: a switch), help. The attribute of Flags is the name with _ for -.
 GLOBAL_FLAGS = (
-    ("debug", None, "Log everything, show tracebacks; beats --log-level."),
+    ("debug", None, "Log everything and show tracebacks."),
     ("log-level", "LEVEL", "debug, info, warning, error, fatal or panic."),
     ("log-file", "FILE", "Append the operator's log to this file."),
-    ("log-format", "text|json", "Form of the operator's log."),
-    ("config", "FILE", "Configuration file; otherwise config.toml, fargate.toml, then /etc."),
-    ("task-def", "TASKDEF", "Task definition; beats the job's variable and the file."),
-    ("platform-version", "VERSION", "Fargate platform version; beats the job's and the file's."),
+    ("log-format", "text|json", "The form of the operator's log."),
+    ("config", "FILE", "The configuration file."),
+    ("task-def", "TASKDEF", "Use this task definition for every job."),
+    ("platform-version", "VERSION", "Use this Fargate platform version for every job."),
 )
 
 _METAVARS = {name: metavar for name, metavar, _ in GLOBAL_FLAGS}

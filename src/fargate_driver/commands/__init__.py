@@ -8,6 +8,8 @@ import click
 
 from fargate_driver import __version__
 from fargate_driver.cli import STAGES
+from fargate_driver.console import say
+from fargate_driver.errors import DriverError
 from fargate_driver.flags import GLOBAL_FLAGS, Flags
 
 # Name: module in this package, the click command in it, help for the list of commands.
@@ -64,7 +66,7 @@ def application(flags: Flags, words: list[str]) -> int:
         words: The command line from the command on; empty asks for help.
 
     Returns:
-        The exit code: the command's own, 2 for a wrong command line.
+        The exit code: the command's own, 2 for a wrong command line and for a DriverError.
     """
     if words[:1] == ["--version"]:
         click.echo(f"fargate {__version__}")
@@ -82,8 +84,13 @@ def application(flags: Flags, words: list[str]) -> int:
     try:
         result = group.main(words, prog_name="fargate", standalone_mode=False, obj=flags)
     except click.ClickException as error:
-        error.show()
+        ctx = error.ctx if isinstance(error, click.UsageError) else None
+        where = ctx.command_path if ctx else "fargate"
+        say(f"{error.format_message()} See {where} --help")
         return error.exit_code
+    except DriverError as error:
+        say(str(error))
+        return 2
     except click.Abort:
         return 130  # as a shell reports an end by Ctrl-C
     return result if isinstance(result, int) else 0

@@ -26,7 +26,8 @@ _OVERRIDES = (
     ("Fargate", "TaskDefinition", "task_def", "FARGATE_TASK_DEFINITION"),
     ("Fargate", "PlatformVersion", "platform_version", "FARGATE_PLATFORM_VERSION"),
 )
-JOB_VARIABLES = tuple(variable for *_, variable in _OVERRIDES if variable)
+# The variables by which a job chooses, and the section and key that each replaces.
+JOB_VARIABLES = {variable: (section, name) for section, name, _, variable in _OVERRIDES if variable}
 
 
 class Loaded(NamedTuple):
@@ -60,6 +61,26 @@ def load(flags: Flags, env: RunnerEnvironment | None = None) -> Loaded:
     """
     document = find(flags.config)
     keys = Keys(document.path, document.content)
+    origins = _override(keys, flags, env)
+    settings, mistakes, job_mistakes = _validate(keys, origins)
+    if env and settings and not settings.fargate.task_definition:
+        where = keys.where("Fargate", "TaskDefinition")
+        allowed, choice = keys_of("Fargate")["TaskDefinition"].allowed, "FARGATE_TASK_DEFINITION"
+        mistakes.append(
+            f"{where}: is missing; allowed: {allowed}; or the variable {choice} in the job"
+        )
+    if mistakes:
+        raise ConfigurationError("\n".join(mistakes))
+    if job_mistakes or not settings:
+        raise JobConfigurationError("\n".join(job_mistakes))
+    warnings = [*document.skipped, *keys.warnings]
+    return Loaded(settings, document.path, warnings, _doubled(env) if env else [])
+
+
+def _override(
+    keys: Keys, flags: Flags, env: RunnerEnvironment | None
+) -> dict[tuple[str, str], str]:
+    """Put what beats the file in its place; by section and key, the flag or variable it is."""
     origins: dict[tuple[str, str], str] = {}
     for section, name, flag, variable in _OVERRIDES:
         value = getattr(flags, flag)
@@ -71,23 +92,10 @@ def load(flags: Flags, env: RunnerEnvironment | None = None) -> Loaded:
             origins[section, name] = origin
     if flags.debug:
         keys.content["LogLevel"] = "debug"
-        origins.pop(("", "LogLevel"), None)
-    source = origins.get(("Fargate", "TaskDefinition"), "file")
-    keys.content["task_definition_source"] = {"--task-def": "flag", "file": "file"}.get(
-        source, "job"
-    )
-    settings, mistakes, job_mistakes = _validate(keys, origins)
-    if env and settings and not settings.fargate.task_definition:
-        mistakes.append(
-            f"{keys.where('Fargate', 'TaskDefinition')}: is missing; allowed: "
-            f"{keys_of('Fargate')['TaskDefinition'].allowed}; or {JOB_VARIABLES[0]} in the job"
-        )
-    if mistakes:
-        raise ConfigurationError("\n".join(mistakes))
-    if job_mistakes or not settings:
-        raise JobConfigurationError("\n".join(job_mistakes))
-    warnings = [*document.skipped, *keys.warnings]
-    return Loaded(settings, document.path, warnings, _doubled(env) if env else [])
+    sources = {"--task-def": "flag", "FARGATE_TASK_DEFINITION": "job"}
+    source = sources.get(origins.get(("Fargate", "TaskDefinition"), ""), "file")
+    keys.content["task_definition_source"] = source
+    return origins
 
 
 def _validate(
@@ -101,11 +109,11 @@ def _validate(
         for found in error.errors(include_url=False):
             section, name = _key(found["loc"])
             key = keys_of(section)[name]
-            origin = origins.get((section, name))
-            line = f"{origin or keys.where(section, name)}: {_wrong(found)}; allowed: {key.allowed}"
-            if origin in JOB_VARIABLES:
+            where = origins.get((section, name)) or keys.where(section, name)
+            line = f"{where}: {_wrong(found)}; allowed: {key.allowed}"
+            if where in JOB_VARIABLES:
                 job_mistakes.append(f"variable {line}")
-            elif not any(m.startswith(keys.where(section, name) + ":") for m in mistakes):
+            elif not any(mistake.startswith(where + ":") for mistake in mistakes):
                 mistakes.append(line)
     return settings, mistakes, job_mistakes
 

@@ -148,7 +148,7 @@ def port(value: int) -> int:
 def seconds(value: float) -> float:
     """A time limit of one second to one day."""
     if not 1 <= value <= 86400:
-        raise ValueError(f"{shown(value)} is out of range")
+        raise ValueError(f"{value:g} is out of range")
     return value
 
 

@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from fargate_driver import __version__, log, settings
+from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits, job
 from fargate_driver.gitlab.environment import RunnerEnvironment
 
@@ -28,11 +29,12 @@ def main(flags: Flags) -> int:
     """Answer gitlab-runner.
 
     Raises:
-        DriverError: A wrong configuration, environment or job response.
+        DriverError: A wrong configuration or environment.
     """
-    env = RunnerEnvironment.from_environ(os.environ)
+    # First, so that a call by hand shows all that is wrong with the file.
     loaded = settings.load(flags)
-    log.setup(loaded.settings, job.load(env))
+    env = RunnerEnvironment.from_environ(os.environ)
+    log.setup(loaded.settings, _job(env))
     # Once per job, and into the job's log only where the operator has no log of their own.
     for warning in loaded.warnings:
         logger.warning("%s", warning)
@@ -43,6 +45,15 @@ def main(flags: Flags) -> int:
         "builds_dir": fargate.builds_dir,
         "cache_dir": fargate.cache_dir,
     }
-    json.dump({name: value for name, value in answer.items() if value is not None}, sys.stdout)
+    text = json.dumps({name: value for name, value in answer.items() if value is not None})
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
     return exits.succeeded(env)
+
+
+def _job(env: RunnerEnvironment) -> job.Job | None:
+    # Only the log wants it here; prepare says what is wrong with it.
+    try:
+        return job.load(env)
+    except DriverError:
+        return None
