@@ -180,12 +180,12 @@ class Runner:
             What became of it; nothing that goes wrong with the driver is an exception.
         """
         timer = asyncio.get_running_loop().call_later(self._job.timeout, self.abort, _TIMED_OUT)
-        outcome = None
         try:
-            outcome = await self._prepare()
+            outcome: Outcome | None = await self._prepare()
             if self._custom is not None:
                 outcome = await self._run_stages(self._custom)
         except _AbortedError:
+            outcome = None
             if self._status == "running":
                 self._status = "failed"
         finally:
