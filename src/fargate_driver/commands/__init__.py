@@ -1,1 +1,103 @@
 """What people call: one module per command, imported only when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from fargate_driver import __version__
+from fargate_driver.cli import STAGES
+from fargate_driver.flags import GLOBAL_FLAGS, Flags
+
+# Name: module in this package, the click command in it, help for the list of commands.
+COMMANDS = {
+    "try": ("try_", "try_", "Run one job from start to end, on an embedded Fargate or your own."),
+    "local": ("local", "local", "Run the embedded Fargate, and import images for it."),
+}
+
+EPILOG = """\b
+Examples:
+  fargate try -- echo hello
+  fargate local up --dir ./fargate
+  fargate --config /etc/gitlab-runner/fargate.toml custom prepare
+"""
+
+
+class Application(click.Group):
+    """The commands by name; the global flags were read before click is asked."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names, in the order that help shows them."""
+        return ["custom", *COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the one command that is called."""
+        if cmd_name == "custom":
+            return _custom()
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
+        return command
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table that the parser of the command line goes by, then the commands."""
+        rows = [(f"--{name} {metavar or ''}".strip(), text) for name, metavar, text in GLOBAL_FLAGS]
+        rows += [("--version", "Show the version and exit."), ("--help", "Show this and exit.")]
+        with formatter.section("Global flags, before the command"):
+            formatter.write_dl(rows)
+        self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            rows = [(name, text) for name, (_, _, text) in COMMANDS.items()]
+            formatter.write_dl([("custom", "What gitlab-runner calls."), *rows])
+
+
+def application(flags: Flags, words: list[str]) -> int:
+    """Run what people call.
+
+    Args:
+        flags: The global flags; commands get them with click.pass_obj.
+        words: The command line from the command on; empty asks for help.
+
+    Returns:
+        The exit code: the command's own, 2 for a wrong command line.
+    """
+    if words[:1] == ["--version"]:
+        click.echo(f"fargate {__version__}")
+        return 0
+    if words[:1] in ([], ["help"], ["h"]):
+        words = [*words[1:], "--help"]
+    group = Application(
+        "fargate",
+        help="Run GitLab CI jobs as Amazon ECS tasks on Fargate.",
+        epilog=EPILOG,
+        subcommand_metavar="COMMAND [ARGS]...",
+        options_metavar="[GLOBAL FLAGS]",
+        context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+    )
+    try:
+        result = group.main(words, prog_name="fargate", standalone_mode=False, obj=flags)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130  # as a shell reports an end by Ctrl-C
+    return result if isinstance(result, int) else 0
+
+
+def _custom() -> click.Group:
+    # Only help text: cli.py calls the stages without click.
+    group = click.Group(
+        "custom",
+        help="What gitlab-runner's custom executor calls, once or more per job. Alias: c.",
+        epilog="\b\nExample:\n  fargate --config FILE custom run /tmp/script step_script\n",
+    )
+    for name, alias, arguments, text in STAGES:
+        params = [click.Argument([argument]) for argument in arguments]
+        note = f"{text} Alias: {alias}." if alias else text
+        group.add_command(click.Command(name, help=note, short_help=note, params=list(params)))
+    return group

@@ -76,13 +76,19 @@ class RunningTask(Protocol):
         """Wait for the end of the container's first process; then nothing of the task is left."""
 
     async def stop(self, grace: float) -> None:
-        """Send SIGTERM to the first process, SIGKILL to everything `grace` seconds later; returns at the end."""
+        """Send SIGTERM to the first process and SIGKILL to all `grace` seconds later.
+
+        Returns when nothing of the task is left.
+        """
 
     async def blackhole(self) -> None:
-        """From now on no byte of the task's SSH passes either way, and nothing is reset; new connections included."""
+        """Let no byte of the task's SSH pass either way, and reset nothing.
+
+        New connections are silent too.
+        """
 
     async def kill_largest_script_process(self) -> None:
-        """SIGKILL the process of the job's script that uses most memory, as the kernel's OOM killer would."""
+        """SIGKILL that process of the job's script which uses most memory, like the OOM killer."""
 
 
 class Runtime(Protocol):

@@ -1,0 +1,106 @@
+"""The command `fargate`: finds out what is called, and imports nothing else.
+
+`custom run` is called for every stage of every job, so the stages are reached with the parser in
+flags.py alone. All that people call, and every help text, is the click application in commands/.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+
+from fargate_driver.console import say
+from fargate_driver.errors import DriverError
+from fargate_driver.flags import Flags, UsageError, parse
+from fargate_driver.gitlab import exits
+from fargate_driver.gitlab.environment import RunnerEnvironment, system_failure_exit_code
+
+# Name, alias (the Go driver's; config has none), the arguments, help.
+STAGES = (
+    ("config", "", (), "Answer on stdout with what gitlab-runner should know before it starts."),
+    ("prepare", "p", (), "Start the job's task and connect to it."),
+    ("run", "r", ("SCRIPT", "STAGE"), "Run one script of the job in its task."),
+    ("cleanup", "cl", (), "Stop the task and remove what the job left on this host."),
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The words after the program's name; sys.argv's where None.
+
+    Returns:
+        The exit code: for a stage what gitlab-runner expects (a usage error is a system failure to
+        it), for other commands 0, 1 or 2 (2: a wrong command line).
+    """
+    try:
+        flags, words = parse(sys.argv[1:] if argv is None else argv)
+        call = _stage_call(words)
+    except UsageError as error:
+        say(str(error))
+        return system_failure_exit_code(os.environ)
+    if call is None:
+        # click's import costs more than a stage
+        code: int = import_module("fargate_driver.commands").application(flags, words)
+        return code
+    return _run_stage(flags, *call)
+
+
+def _stage_call(words: list[str]) -> tuple[str, list[str]] | None:
+    """The stage that is called, and its arguments; None where click has to answer."""
+    if not words or words[0] not in ("custom", "c"):
+        return None
+    words[0] = "custom"
+    stages = {name: (name, needed) for name, _, needed, _ in STAGES}
+    stages |= {alias: stages[name] for name, alias, _, _ in STAGES if alias}
+    wanted, arguments = (words[1] if len(words) > 1 else ""), words[2:]
+    if wanted in stages:
+        words[1] = stages[wanted][0]
+    for position, word in enumerate(words[1:3], 1):
+        if word.lstrip("-") in ("help", "h") and word not in stages:
+            words[position:] = ["--help"]
+            return None
+    if wanted not in stages:
+        found = f"unknown stage {wanted!r}" if wanted else "the stage is missing"
+        hint = " (global flags come before custom)" if wanted.startswith("-") else ""
+        raise UsageError(f"{found}{hint}: fargate custom config | prepare | run | cleanup")
+    name, needed = stages[wanted]
+    if len(arguments) != len(needed):
+        found = "missing" if len(arguments) < len(needed) else "unexpected"
+        usage = " ".join(("fargate custom", name, *needed))
+        raise UsageError(f"{found} arguments for {name}: {usage}")
+    return name, arguments
+
+
+def _run_stage(flags: Flags, stage: str, arguments: list[str]) -> int:
+    # systemd stops gitlab-runner gracefully with SIGQUIT, by default to the whole control group:
+    # the runner then waits for its jobs, so the job's processes have to go on.
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        code: int = import_module("fargate_driver.stages." + stage).main(flags, *arguments)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback in a job's log
+        return _failed(flags, error)
+    return code
+
+
+def _failed(flags: Flags, error: BaseException) -> int:
+    if flags.debug:
+        sys.excepthook(type(error), error, error.__traceback__)
+    if isinstance(error, KeyboardInterrupt):
+        error = DriverError("interrupted")
+    elif not isinstance(error, DriverError):
+        hint = "" if flags.debug else "; --debug shows the traceback"
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        error = DriverError(f"internal error: {text} (please report this{hint})")
+    try:
+        env = RunnerEnvironment.from_environ(os.environ)
+    except DriverError as unusable:
+        if str(error) != str(unusable):
+            say(str(error))
+        say(str(unusable))
+        return system_failure_exit_code(os.environ)
+    return exits.failed(env, error)

@@ -1,0 +1,136 @@
+"""`fargate local`: the embedded Fargate on the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from fargate_driver.local.embedded import Options
+
+RUNTIMES = ("auto", "podman", "namespace", "user", "process")
+
+
+class _StartFailedError(click.ClickException):
+    """Ends the command with one line."""
+
+    exit_code = 2
+
+
+def _positive(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    if not 0 < value < math.inf:
+        raise click.BadParameter("must be a number greater than 0")
+    return value
+
+
+@click.group()
+def local() -> None:
+    """Run an embedded, ECS-compatible Fargate on this machine."""
+
+
+@local.command()
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Directory for its files; made if absent. DIR/fargate.toml is a configuration for it.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default="a free one",
+    help="Port of the endpoint on 127.0.0.1.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    default="auto",
+    show_default=True,
+    help="How tasks run; auto takes the best that works here.",
+)
+@click.option(
+    "--time-scale",
+    type=float,
+    default=1.0,
+    show_default=True,
+    callback=_positive,
+    help="Multiplies every duration, those of fault rules included.",
+)
+@click.option("--limits", type=click.Choice(["aws"]), help="Enforce AWS's request rates.")
+@click.option(
+    "--faults",
+    type=click.Path(path_type=Path),
+    help="JSON file with the fault rules to begin with.",
+)
+def up(
+    directory: Path,
+    port: int,
+    runtime: str,
+    time_scale: float,
+    limits: str | None,
+    faults: Path | None,
+) -> None:
+    """Run it in the foreground; SIGTERM or Ctrl-C ends it and every task.
+
+    Example: fargate local up --dir /tmp/fargate, and in another terminal
+    fargate --config /tmp/fargate/fargate.toml custom config
+    """
+    try:
+        from fargate_driver.local.embedded import Options, StartError
+    except ModuleNotFoundError as error:
+        if error.name != "aiohttp":
+            raise
+        raise _StartFailedError(
+            "aiohttp is missing: pip install 'gitlab-fargate-driver[local]'"
+        ) from None
+    rules = [] if faults is None else _read_rules(faults)
+    options = Options(directory, port, runtime, time_scale, limits == "aws", rules)
+    try:
+        asyncio.run(_serve(options))
+    except StartError as error:
+        raise _StartFailedError(str(error)) from None
+    except asyncio.CancelledError:
+        pass  # a signal, which is how this command ends
+
+
+def _read_rules(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _StartFailedError(f"--faults {path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise _StartFailedError(f"--faults {path}: not JSON: {error}") from None
+
+
+async def _serve(options: Options) -> None:
+    from fargate_driver.local.embedded import serve
+    from fargate_driver.local.runtimes.choice import choose
+
+    _cancel_on_signals()
+    async with serve(options, choose, lambda line: click.echo(line, err=True)) as embedded:
+        click.echo(f"ready: {embedded.url}")
+        await asyncio.Event().wait()
+
+
+def _cancel_on_signals() -> None:
+    """Have the first signal end this coroutine in order; further ones don't disturb that."""
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    ending = False
+
+    def end() -> None:
+        nonlocal ending
+        if not ending and task is not None:
+            ending = True
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, end)

@@ -1,0 +1,287 @@
+"""The one place that talks to AWS."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import random
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    DeferredRefreshableCredentials,
+)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+
+from fargate_driver.ecs.errors import EcsError
+
+if TYPE_CHECKING:
+    from fargate_driver.ecs.target import Target
+
+_HINTS = {
+    "AccessDeniedException": "the manager's IAM policy must allow this action on this resource",
+    "UnauthorizedOperation": "the manager's IAM policy must allow this action",
+    "ClusterNotFoundException": "[Fargate] Cluster must name a cluster of this Region and account",
+    "ExpiredTokenException": "renew the manager's AWS credentials",
+    "ExpiredToken": "renew the manager's AWS credentials",
+    "UnrecognizedClientException": "the manager's AWS credentials are not valid in this Region",
+    "InvalidSignatureException": "check the manager's secret access key and its clock",
+}
+_NO_CONTAINER_INSTANCES = "No Container Instances were found in your cluster"
+_THROTTLING_CODES = {
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+}
+_THROTTLING_WORDS = ("Rate exceeded", "ErrorCode: Throttling")
+"""Throttling also comes wrapped in other errors
+(https://github.com/dagster-io/dagster/issues/33439)."""
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 10.0
+_CONNECTION_PATIENCE = 60.0
+"""Seconds in which a connection that fails is tried again: a wrong endpoint never works."""
+
+
+class Ecs:
+    """ECS (and the little of EC2) that a job needs, as a client of one Target.
+
+    Args:
+        target: where to call.
+        deadline: until when (time.monotonic) calls that are throttled, or that AWS fails to serve,
+            are tried again.
+        hurry: for the way out, when gitlab-runner is about to kill this process: an attempt takes
+            at most 7 s.
+    """
+
+    def __init__(self, target: Target, *, deadline: float, hurry: bool = False) -> None:
+        self._target = target
+        self._deadline = deadline
+        self._hurry = hurry
+        self._session = _session(target)
+        self._ecs = self._client("ecs")
+
+    def run_task(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Call RunTask.
+
+        Args:
+            request: its parameters, with a clientToken, so that all attempts are one intent.
+
+        Returns:
+            The started task.
+
+        Raises:
+            EcsError: no task was started, or it isn't known whether one was (`refused` tells).
+        """
+        answer = self._call(self._ecs.run_task, "RunTask", request)
+        if answer["tasks"]:
+            task: dict[str, Any] = answer["tasks"][0]
+            return task
+        reasons = "; ".join(
+            ": ".join(str(failure[k]) for k in ("reason", "detail") if failure.get(k))
+            + (f" ({failure['arn']})" if failure.get("arn") else "")
+            for failure in answer.get("failures", [])
+        )
+        raise EcsError(
+            f"ECS started no task: {reasons or 'it gave no reason'}", "RunTask", refused=True
+        )
+
+    def tasks_of_conflict(self, error: EcsError) -> list[str]:
+        """ARNs of the tasks that a ConflictException names (API_RunTask, Errors)."""
+        answer = getattr(error.__cause__, "response", {})
+        arns: list[str] = answer.get("resourceIds") or []
+        return arns
+
+    def describe_task(self, task_arn: str) -> dict[str, Any] | None:
+        """Call DescribeTasks for one task.
+
+        Returns:
+            The task, or None while ECS doesn't know it (which is so for a moment after RunTask).
+
+        Raises:
+            EcsError: the call failed.
+        """
+        answer = self._call(
+            self._ecs.describe_tasks,
+            "DescribeTasks",
+            {"cluster": self._target.cluster, "tasks": [task_arn]},
+        )
+        for task in answer["tasks"]:
+            found: dict[str, Any] = task
+            return found
+        for failure in answer.get("failures", []):
+            if failure.get("reason") != "MISSING":
+                raise EcsError(
+                    f"DescribeTasks: {failure.get('reason')} {failure.get('detail') or ''}".strip(),
+                    "DescribeTasks",
+                    str(failure.get("reason")),
+                )
+        return None
+
+    def stop_task(self, task_arn: str, reason: str) -> None:
+        """Call StopTask; a task that is no more is no failure.
+
+        Args:
+            task_arn: the task.
+            reason: shown as the task's stoppedReason.
+
+        Raises:
+            EcsError: the task may still run.
+        """
+        try:
+            self._call(
+                self._ecs.stop_task,
+                "StopTask",
+                {"cluster": self._target.cluster, "task": task_arn, "reason": reason},
+            )
+        except EcsError as e:
+            if e.code == "InvalidParameterException" and "was not found" in str(e):
+                return
+            raise
+
+    def public_address(self, network_interface: str) -> str | None:
+        """Call EC2's DescribeNetworkInterfaces for a task's public address.
+
+        Args:
+            network_interface: its id (eni-…).
+
+        Returns:
+            The public IPv4 address, or None while there is none.
+
+        Raises:
+            EcsError: the call failed.
+        """
+        answer = self._call(
+            self._client("ec2").describe_network_interfaces,
+            "ec2:DescribeNetworkInterfaces",
+            {"NetworkInterfaceIds": [network_interface]},
+        )
+        for interface in answer["NetworkInterfaces"]:
+            address: str | None = interface.get("Association", {}).get("PublicIp")
+            return address
+        return None
+
+    def _client(self, service: str) -> Any:
+        endpoint = self._target.endpoint_url
+        config = Config(
+            connect_timeout=3 if self._hurry else 10,
+            read_timeout=4 if self._hurry else 60,
+            # Tried again below, where it can be told whether an attempt may have had its effect.
+            retries={"mode": "standard", "total_max_attempts": 1},
+            # A proxy cannot reach this machine's own loopback.
+            proxies={} if _is_loopback(endpoint) else None,
+        )
+        try:
+            return self._session.create_client(service, endpoint_url=endpoint, config=config)
+        except (BotoCoreError, ValueError) as e:
+            raise EcsError(f"AWS's {service.upper()} client can't be set up: {e}", service) from e
+
+    def _call(self, method: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        begun = time.monotonic()
+        pause = _FIRST_PAUSE
+        uncertain = False
+        while True:
+            try:
+                return method(**parameters)
+            except (ClientError, BotoCoreError) as e:
+                error, again_until = _explain(e, operation, begun, self._deadline)
+                uncertain = uncertain or not error.refused
+                error.refused = not uncertain
+                wait = pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads calls
+                if time.monotonic() + wait > again_until:
+                    raise error from e
+            time.sleep(wait)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _explain(
+    error: ClientError | BotoCoreError, operation: str, begun: float, deadline: float
+) -> tuple[EcsError, float]:
+    """Put a failed call into words.
+
+    Returns:
+        The error, and until when trying again makes sense (0: never).
+    """
+    if not isinstance(error, ClientError):
+        again = isinstance(error, HTTPClientError) and not isinstance(error, SSLError)
+        until = min(deadline, begun + _CONNECTION_PATIENCE) if again else 0.0
+        return EcsError(f"{operation} failed: {error}", operation, refused=not again), until
+    problem = error.response.get("Error", {})
+    code = str(problem.get("Code", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    text = f"{operation} failed: {code}: {problem.get('Message') or 'no message'}"
+    throttled = code in _THROTTLING_CODES or any(words in text for words in _THROTTLING_WORDS)
+    hint = _HINTS.get(code)
+    if _NO_CONTAINER_INSTANCES in text:
+        hint = (
+            "the cluster has no default capacity provider strategy, so ECS looked for EC2"
+            " instances; give it one with FARGATE or FARGATE_SPOT"
+            " (aws ecs put-cluster-capacity-providers)"
+        )
+    served = 400 <= status < 500
+    explained = EcsError(
+        f"{text} ({hint})" if hint else text,
+        operation,
+        code,
+        refused=served and code != "ConflictException",
+    )
+    return explained, deadline if throttled or not served else 0.0
+
+
+def _session(target: Target) -> Any:
+    """Make a botocore session with the target's Region and credentials."""
+    session = botocore.session.Session()
+    session.set_config_variable("region", target.region)
+    if _is_loopback(target.endpoint_url):
+        # No instance metadata is asked for on behalf of an endpoint on this machine.
+        os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+        if session.get_credentials() is None:
+            session.set_credentials("local", "local")
+    if target.assume_role:
+        source = session.get_credentials()
+        if source is None:
+            raise EcsError(
+                "no AWS credentials found to assume [Fargate] AssumeRole with: give the manager a"
+                " role, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                "AssumeRole",
+            )
+        fetcher = AssumeRoleCredentialFetcher(
+            client_creator=session.create_client,
+            source_credentials=source,
+            role_arn=target.assume_role,
+            extra_args={"RoleSessionName": "gitlab-fargate-driver"},
+        )
+        session = botocore.session.Session()
+        session.set_config_variable("region", target.region)
+        session.register_component("credential_provider", _AssumedRole(fetcher))
+    return session
+
+
+class _AssumedRole:
+    """What a botocore session takes its credentials from: the one role that was asked for."""
+
+    def __init__(self, fetcher: AssumeRoleCredentialFetcher) -> None:
+        self._fetcher = fetcher
+
+    def load_credentials(self) -> DeferredRefreshableCredentials:
+        return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, "assume-role")
+
+
+def _is_loopback(endpoint: str | None) -> bool:
+    host = urlsplit(endpoint).hostname if endpoint else None
+    if not host:
+        return False
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

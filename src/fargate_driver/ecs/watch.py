@@ -1,0 +1,199 @@
+"""Waiting until a task can be connected to, and telling what happens meanwhile."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fargate_driver.ecs.client import Ecs
+
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 4.0
+_MISSING_GRACE = 60.0
+"""Seconds after RunTask in which ECS may not know its own task yet
+(https://github.com/dask/dask-cloudprovider/issues/483)."""
+
+_PHASES = (
+    ("network", "createdAt", "pullStartedAt"),
+    ("image pull", "pullStartedAt", "pullStoppedAt"),
+    ("start", "pullStoppedAt", "startedAt"),
+)
+
+
+class Watch:
+    """The start of one task, seen through DescribeTasks.
+
+    Args:
+        ecs: the client.
+        task_arn: the task.
+        container_name: the container that the job will run in.
+        deadline: when the start must be over (time.monotonic).
+        on_phase: told each phase's name and its seconds by ECS's own timestamps, once it is over.
+    """
+
+    def __init__(
+        self,
+        ecs: Ecs,
+        task_arn: str,
+        *,
+        container_name: str,
+        deadline: float,
+        on_phase: Callable[[str, float], None],
+    ) -> None:
+        self._ecs = ecs
+        self._arn = task_arn
+        self._container = container_name
+        self._deadline = deadline
+        self._on_phase = on_phase
+        self._begun = time.monotonic()
+        self._told: set[str] = set()
+        self._last = "ECS does not show the task yet"
+        self._looked = 0.0
+
+    def until_running(self, *, healthy: bool) -> dict[str, Any]:
+        """Wait for RUNNING.
+
+        Args:
+            healthy: wait for the container's health check to report HEALTHY as well.
+
+        Returns:
+            The task as DescribeTasks shows it.
+
+        Raises:
+            TaskStoppedError: it stopped instead, or turned UNHEALTHY.
+            StartTimeoutError: the deadline passed.
+            EcsError: DescribeTasks failed.
+        """
+        pause = _FIRST_PAUSE
+        while True:
+            task = self.look()
+            if (
+                task
+                and task.get("lastStatus") == "RUNNING"
+                and (not healthy or self.health(task) == "HEALTHY")
+            ):
+                return task
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise StartTimeoutError(
+                    f"the task was not usable within StartTimeout; {self._last}"
+                )
+            time.sleep(min(pause * random.uniform(0.8, 1.2), left))  # noqa: S311 - spreads calls
+            pause = min(pause * 1.4, _LONGEST_PAUSE)
+
+    def look(self) -> dict[str, Any] | None:
+        """Describe the task once.
+
+        Returns:
+            The task, or None while ECS doesn't show it yet.
+
+        Raises:
+            TaskStoppedError: it stopped, is about to, or its container is UNHEALTHY.
+            EcsError: DescribeTasks failed, or the task is missing for too long.
+        """
+        self._looked = time.monotonic()
+        task = self._ecs.describe_task(self._arn)
+        if task is None:
+            if self._looked - self._begun > _MISSING_GRACE:
+                raise EcsError(
+                    f"ECS does not know the task {self._arn} that it started", "DescribeTasks"
+                )
+            return None
+        self._tell_phases(task)
+        self._last = f"ECS last showed it as {task.get('lastStatus', 'unknown')}"
+        if task.get("desiredStatus") == "STOPPED":
+            task = until_stopped(self._ecs, task)
+            raise TaskStoppedError(f"the task stopped: {why_stopped(task)}", task)
+        if self.health(task) == "UNHEALTHY":
+            raise TaskStoppedError(
+                f"the health check of container {self._container} reports UNHEALTHY; see the task"
+                " definition's healthCheck and the container's log",
+                task,
+            )
+        return task
+
+    def look_again(self, interval: float) -> None:
+        """Describe the task if the last look is older than `interval` seconds."""
+        if time.monotonic() - self._looked >= interval:
+            self.look()
+
+    def health(self, task: dict[str, Any]) -> str:
+        """The healthStatus of the job's container; UNKNOWN too where it has no health check."""
+        return str(container(task, self._container).get("healthStatus", "UNKNOWN"))
+
+    def _tell_phases(self, task: dict[str, Any]) -> None:
+        for name, begin, end in _PHASES:
+            if name not in self._told and begin in task and end in task:
+                self._told.add(name)
+                self._on_phase(name, (task[end] - task[begin]).total_seconds())
+
+
+def until_stopped(ecs: Ecs, task: dict[str, Any], patience: float = 10.0) -> dict[str, Any]:
+    """Wait for the exit codes and reasons of a task that is on its way to STOPPED.
+
+    Args:
+        ecs: the client.
+        task: the task as last described.
+        patience: seconds to wait at most; SIGTERM handlers may keep a task DEACTIVATING for long.
+
+    Returns:
+        The task as last described.
+    """
+    deadline = time.monotonic() + patience
+    while task.get("lastStatus") != "STOPPED" and time.monotonic() < deadline:
+        time.sleep(0.5)
+        task = ecs.describe_task(task["taskArn"]) or task
+    return task
+
+
+def container(task: dict[str, Any], name: str) -> dict[str, Any]:
+    """The task's container of that name, or {} while ECS shows none."""
+    found: dict[str, Any] = next(
+        (c for c in task.get("containers", []) if c.get("name") == name), {}
+    )
+    return found
+
+
+def why_stopped(task: dict[str, Any]) -> str:
+    """Say what ECS tells about a task's end: stop code, reason, and each container's own."""
+    parts = [
+        ": ".join(str(task[k]) for k in ("stopCode", "stoppedReason") if task.get(k))
+        or "ECS gives no reason"
+    ]
+    for one in task.get("containers", []):
+        facts = [f"exit code {one['exitCode']}"] if "exitCode" in one else []
+        if one.get("reason"):
+            facts.append(one["reason"])
+        if facts:
+            parts.append(f"container {one.get('name')}: {', '.join(facts)}")
+    return "; ".join(parts)
+
+
+def private_address(task: dict[str, Any], container_name: str) -> str | None:
+    """The task's private IPv4 address, or None while ECS shows none."""
+    candidates = [
+        interface.get("privateIpv4Address")
+        for interface in container(task, container_name).get("networkInterfaces", [])
+    ]
+    candidates.append(_eni_detail(task, "privateIPv4Address"))
+    return next((address for address in candidates if address), None)
+
+
+def network_interface(task: dict[str, Any]) -> str | None:
+    """The id of the task's elastic network interface, or None while ECS shows none."""
+    return _eni_detail(task, "networkInterfaceId")
+
+
+def _eni_detail(task: dict[str, Any], name: str) -> str | None:
+    for attachment in task.get("attachments", []):
+        if attachment.get("type") == "ElasticNetworkInterface":
+            for detail in attachment.get("details", []):
+                if detail.get("name") == name:
+                    return str(detail.get("value"))
+    return None

@@ -1,0 +1,216 @@
+"""Which job a call belongs to.
+
+gitlab-runner hands the job, as GitLab sent it, to every call as the file JOB_RESPONSE_FILE. Its
+fields that no author of a job can change give the job its identity: the variables CI_JOB_ID,
+CI_SERVER_URL and the like can be overridden in .gitlab-ci.yml. Source of the fields: `Job` in
+https://gitlab.com/gitlab-org/gitlab-runner/-/blob/main/common/spec/spec.go.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from fargate_driver.errors import DriverError
+
+if TYPE_CHECKING:
+    from fargate_driver.gitlab.environment import RunnerEnvironment
+
+# GitLab's own default for a job's timeout (project settings), for a runner that tells none.
+_DEFAULT_TIMEOUT = 3600
+# Job ids are bigint in GitLab's database.
+_MOST = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A CI job.
+
+    Attributes:
+        id: Its number on its GitLab instance.
+        project_id: The project's number.
+        repository: URL of the project's repository, without user name and password.
+        name: What its author calls it; any text.
+        pipeline_id: The pipeline's number, None where unknown.
+        project_path: `group/project`.
+        timeout: Seconds that GitLab gives it.
+        image: The image that its author asks for, None for none.
+        services: The images of its services.
+        runner_short_token: Short form of the runner's token, for people; a job can override it.
+    """
+
+    id: int
+    project_id: int
+    repository: str
+    name: str
+    pipeline_id: int | None
+    project_path: str
+    timeout: int
+    image: str | None
+    services: tuple[str, ...]
+    runner_short_token: str
+
+    @property
+    def key(self) -> str:
+        """The job's identity as a file name: bounded, and its own across all GitLab instances."""
+        identity = json.dumps([self.repository, self.project_id, self.id])
+        return f"{self.id}-{sha256(identity.encode()).hexdigest()[:20]}"
+
+    @property
+    def server(self) -> str:
+        """Host, and port where it isn't the default, of the GitLab instance."""
+        return urlsplit(self.repository).netloc
+
+    @property
+    def url(self) -> str:
+        """The job's page."""
+        return f"{self.repository.removesuffix('.git')}/-/jobs/{self.id}"
+
+    def describe(self) -> str:
+        """`job 1001 (pipeline 500, group/project)`, printable and at most 150 characters.
+
+        Short enough to leave room for a cause in StopTask's reason of up to 255 characters
+        (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html; AWS's older
+        SDKs name the limit).
+        """
+        pipeline = f"pipeline {self.pipeline_id}, " if self.pipeline_id is not None else ""
+        start = f"job {self.id} ({pipeline}"
+        project = printable(self.project_path)
+        room = 150 - len(start) - 1
+        return f"{start}{project if len(project) <= room else project[: room - 3] + '...'})"
+
+
+def load(env: RunnerEnvironment) -> Job:
+    """Read the job that a call belongs to.
+
+    Args:
+        env: The call's environment. Where it has no job response (a runner before 14.1, or the
+            file is gone), the job's variables stand in; they give the same key unless the job's
+            author overrides them.
+
+    Raises:
+        DriverError: The response is unreadable or incomplete, or there is no job at all.
+    """
+    if env.job_response_file is None:
+        return _from_variables(env)
+    path = Path(env.job_response_file)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return _from_variables(env)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise DriverError(f"the job response {path} can't be read: {error}") from error
+    try:
+        response = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DriverError(
+            f"the job response {path} is not valid JSON ({len(text)} bytes); "
+            "is the disk of the runner's host full?"
+        ) from error
+    return _from_response(response, env, f"the job response {path}")
+
+
+def printable(text: str) -> str:
+    """The text without control characters and lone surrogates."""
+    return "".join(character for character in text if character.isprintable())
+
+
+def _from_response(response: Any, env: RunnerEnvironment, source: str) -> Job:
+    info, runner = _table(response, "job_info"), _table(response, "runner_info")
+    repository = _repository(_table(response, "git_info").get("repo_url"), f"{source}: repo_url")
+    services = _field(response, "services")
+    image = _text(_table(response, "image").get("name"))
+    return Job(
+        id=_number(_field(response, "id"), f"{source}: id"),
+        project_id=_number(info.get("project_id"), f"{source}: project_id"),
+        repository=repository,
+        name=_text(info.get("name")),
+        pipeline_id=_number_or_none(info.get("pipeline_id") or env.variable("CI_PIPELINE_ID")),
+        project_path=_text(info.get("project_full_path")) or _path(repository),
+        timeout=_number_or_none(runner.get("timeout")) or _DEFAULT_TIMEOUT,
+        image=image or None,
+        services=_names(services),
+        runner_short_token=_short_token(env),
+    )
+
+
+def _from_variables(env: RunnerEnvironment) -> Job:
+    if not env.variable("CI_JOB_ID"):
+        raise DriverError(
+            "no job: neither JOB_RESPONSE_FILE nor CUSTOM_ENV_CI_JOB_ID leads to one; "
+            "is this call from gitlab-runner's custom executor?"
+        )
+    repository = _repository(env.variable("CI_REPOSITORY_URL"), "variable CI_REPOSITORY_URL")
+    try:
+        services = json.loads(env.variable("CI_JOB_SERVICES") or "[]")
+    except (ValueError, RecursionError):
+        services = []
+    return Job(
+        id=_number(env.variable("CI_JOB_ID"), "variable CI_JOB_ID"),
+        project_id=_number(env.variable("CI_PROJECT_ID"), "variable CI_PROJECT_ID"),
+        repository=repository,
+        name=env.variable("CI_JOB_NAME") or "",
+        pipeline_id=_number_or_none(env.variable("CI_PIPELINE_ID")),
+        project_path=_path(repository),
+        timeout=_number_or_none(env.variable("CI_JOB_TIMEOUT")) or _DEFAULT_TIMEOUT,
+        image=env.variable("CI_JOB_IMAGE") or None,
+        services=_names(services),
+        runner_short_token=_short_token(env),
+    )
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _table(value: Any, name: str) -> dict[str, Any]:
+    found = _field(value, name)
+    return found if isinstance(found, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _names(services: Any) -> tuple[str, ...]:
+    found = services if isinstance(services, list) else []
+    return tuple(name for service in found if (name := _text(_field(service, "name"))))
+
+
+def _number_or_none(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 19:
+        value = int(value)
+    usable = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST
+    return value if usable else None
+
+
+def _number(value: Any, what: str) -> int:
+    number = _number_or_none(value)
+    if number is None:
+        raise DriverError(f"{what} is {'missing' if value is None else 'no number of GitLab'}")
+    return number
+
+
+def _repository(value: Any, what: str) -> str:
+    """The URL without user name and password: these are the job's token, new for each job."""
+    try:
+        parts = urlsplit(_text(value))
+        _ = parts.port  # raises for one that is no number
+    except ValueError:
+        parts = urlsplit("")
+    host = parts.netloc.rpartition("@")[2].lower()
+    if not host or not host.isprintable():
+        raise DriverError(f"{what} is {'missing' if value is None else 'no URL of a repository'}")
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _path(repository: str) -> str:
+    return urlsplit(repository).path.strip("/").removesuffix(".git")
+
+
+def _short_token(env: RunnerEnvironment) -> str:
+    return printable(env.variable("CI_RUNNER_SHORT_TOKEN") or "")[:32]

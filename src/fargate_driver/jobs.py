@@ -1,0 +1,262 @@
+"""The job record on disk: what one stage leaves for the next.
+
+Every job has a directory of its own (0700) below `[TaskMetadata] Directory`, named by its key. It
+holds `record.json` and, beside it, the connection's files: the private key, the pinned host key,
+the ControlMaster's socket and its log. The directory is gone when nothing of the job is left.
+
+gitlab-runner gives every call of a job the same temporary directory. prepare leaves a link in it to
+the job's directory, so that later stages find the record without reading any configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from fargate_driver.ecs.target import Target
+from fargate_driver.errors import DriverError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VERSION = 1
+_RECORD = "record.json"
+_LINK = "fargate-job"
+_TOKEN_LIFETIME = 23 * 3600
+"""Seconds in which a RunTask may be replayed: clientTokens hold 24 h at most
+(https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html)."""
+
+
+class RecordError(DriverError):
+    """A record can't be written, read or understood."""
+
+
+class Launch:
+    """One intent to start a task, recorded before RunTask is called.
+
+    Args:
+        request: RunTask's parameters, the clientToken included: replaying them unchanged returns
+            the same task.
+        created: when it was written, in seconds since the epoch.
+        task_arn: the started task, once it is known.
+        refused: whether ECS answered that it started nothing.
+    """
+
+    __slots__ = ("created", "refused", "request", "task_arn")
+
+    def __init__(
+        self,
+        request: dict[str, Any],
+        created: float,
+        task_arn: str | None = None,
+        refused: bool = False,
+    ) -> None:
+        self.request = request
+        self.created = created
+        self.task_arn = task_arn
+        self.refused = refused
+
+    @property
+    def replayable(self) -> bool:
+        """Whether ECS still knows the clientToken, so that a replay starts nothing new."""
+        return 0 <= time.time() - self.created < _TOKEN_LIFETIME
+
+
+class JobRecord:
+    """What is known of a job's task and connection."""
+
+    __slots__ = (
+        "address",
+        "description",
+        "directory",
+        "init_pid",
+        "launches",
+        "port",
+        "shell",
+        "state_directory",
+        "target",
+        "user",
+    )
+
+    def __init__(
+        self, directory: str, *, description: str, target: Target, user: str, port: int
+    ) -> None:
+        self.directory = directory
+        self.description = description
+        """Job, pipeline and project, for people."""
+        self.target = target
+        self.user = user
+        self.port = port
+        self.launches: list[Launch] = []
+        self.address: str | None = None
+        """Where sshd answers; None until the connection stands."""
+        self.shell = "sh"
+        self.init_pid = 0
+        self.state_directory = ""
+
+    @property
+    def task_arn(self) -> str | None:
+        """The task of the latest launch."""
+        return self.launches[-1].task_arn if self.launches else None
+
+    def save(self) -> None:
+        """Write the record so that a crash leaves the old one or the new one.
+
+        Raises:
+            RecordError: it can't be written.
+        """
+        data = {
+            "version": VERSION,
+            "description": self.description,
+            "target": {name: getattr(self.target, name) for name in Target.__slots__},
+            "launches": [
+                {name: getattr(launch, name) for name in Launch.__slots__}
+                for launch in self.launches
+            ],
+        }
+        for name in ("address", "init_pid", "port", "shell", "state_directory", "user"):
+            data[name] = getattr(self, name)
+        path = os.path.join(self.directory, _RECORD)
+        try:
+            handle = os.open(
+                f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+            )
+            with open(handle, "w", encoding="utf-8") as file:
+                json.dump(data, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(f"{path}.new", path)
+        except OSError as e:
+            raise RecordError(
+                f"{path}: the job's record can't be written: {e.strerror}; make room there, or let"
+                " [TaskMetadata] Directory name a directory that the driver may write to"
+            ) from e
+
+
+def create(directory: str) -> None:
+    """Make a job's directory; what stands there already is kept.
+
+    Args:
+        directory: below `[TaskMetadata] Directory`, which is made (0700) where it is missing.
+
+    Raises:
+        RecordError: it can't be made.
+    """
+    parent = os.path.dirname(directory)
+    try:
+        os.makedirs(parent, mode=0o700, exist_ok=True)
+        try:
+            os.mkdir(directory, 0o700)
+        except FileExistsError:
+            # Made by an earlier prepare under another umask or by hand: the key must be safe in it.
+            os.chmod(directory, 0o700)
+    except OSError as e:
+        raise RecordError(
+            f"[TaskMetadata] Directory {parent}: {e.strerror} ({e.filename}); name a directory that"
+            f" user id {os.geteuid()} may create and write to"
+        ) from e
+
+
+def load(directory: str) -> JobRecord | None:
+    """Read a job's record.
+
+    Args:
+        directory: the job's directory.
+
+    Returns:
+        The record, or None where a crash came before it was first written.
+
+    Raises:
+        RecordError: it is unreadable, damaged or of a newer driver.
+    """
+    path = os.path.join(directory, _RECORD)
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as e:
+        raise RecordError(f"{path}: the job's record can't be read: {e}") from e
+    try:
+        if data["version"] != VERSION:
+            raise RecordError(
+                f"{path}: written by another version of the driver (record version"
+                f" {data['version']}, this one knows {VERSION}); finish the job with that one"
+            )
+        record = JobRecord(
+            directory,
+            description=data["description"],
+            target=Target(**data["target"]),
+            user=data["user"],
+            port=data["port"],
+        )
+        record.launches = [Launch(**launch) for launch in data["launches"]]
+        for name in ("address", "init_pid", "shell", "state_directory"):
+            setattr(record, name, data[name])
+    except (KeyError, TypeError) as e:
+        raise RecordError(f"{path}: the job's record is damaged: {e!r}") from e
+    return record
+
+
+def link(directory: str, temporary: str | None, job_id: str) -> None:
+    """Leave a link to the job's directory in the runner's temporary directory.
+
+    Args:
+        directory: the job's directory.
+        temporary: the runner's TMPDIR. None, or one that can't be written to, costs the later
+            stages a look into the configuration, and nothing else.
+        job_id: CI_JOB_ID, lest jobs whose runner gives them one TMPDIR find each other's.
+    """
+    path = _link(temporary, job_id)
+    if not path:
+        return
+    try:
+        if os.path.lexists(path):
+            os.unlink(path)
+        os.symlink(directory, path)
+    except OSError:
+        return
+
+
+def linked(temporary: str | None, job_id: str) -> str | None:
+    """Find the job's directory by the link that prepare left.
+
+    Args:
+        temporary: the runner's TMPDIR.
+        job_id: CI_JOB_ID.
+
+    Returns:
+        The job's directory, or None.
+    """
+    path = _link(temporary, job_id)
+    try:
+        directory = os.readlink(path) if path else ""
+    except OSError:
+        return None
+    return directory if os.path.isdir(directory) else None
+
+
+def _link(temporary: str | None, job_id: str) -> str | None:
+    # The author of the job can set CI_JOB_ID to anything: only a plain number takes part.
+    plain = job_id.isascii() and job_id.isdigit() and len(job_id) <= 20
+    return os.path.join(temporary, f"fargate-job-{job_id}") if temporary and plain else None
+
+
+def remove(directory: str) -> None:
+    """Remove a job's directory with all that is in it; the record goes first.
+
+    Without its record a half-removed directory speaks of no task any more.
+
+    Raises:
+        RecordError: something can't be removed.
+    """
+    try:
+        for name in sorted(os.listdir(directory), key=lambda name: name != _RECORD):
+            os.unlink(os.path.join(directory, name))
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return
+    except OSError as e:
+        raise RecordError(f"{directory}: can't be removed: {e.strerror} ({e.filename})") from e

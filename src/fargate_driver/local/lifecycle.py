@@ -1,0 +1,314 @@
+"""The life of a task, from PROVISIONING to STOPPED.
+
+Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fargate_driver.local.directory import remove_tree
+from fargate_driver.local.runtimes.base import (
+    ContainerSpec,
+    Exit,
+    ImageNotFoundError,
+    RuntimeUnavailableError,
+    SshFaults,
+    TaskSpec,
+)
+from fargate_driver.local.task_environment import ecs_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from fargate_driver.local.faults import TaskFaults
+    from fargate_driver.local.runtimes.base import RunningTask, Runtime
+    from fargate_driver.local.task import Task
+
+_PHASE = 0.02
+"""Seconds that a status lasts where nothing takes time by itself."""
+_STOP_TIMEOUT = 30
+"""Seconds from SIGTERM to SIGKILL unless the container definition says otherwise."""
+_OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why and how a task ends."""
+
+    code: str
+    reason: str
+    container_reason: str | None = None
+    exit_code: int | None = None
+    """What the container is said to have exited with; None: the truth."""
+    grace: float | None = None
+    """Unscaled seconds from SIGTERM to SIGKILL; None: the container's stopTimeout."""
+
+
+class _StoppedEarlyError(Exception):
+    """The task is to stop before it runs."""
+
+
+class Fleet:
+    """All tasks that live.
+
+    Args:
+        runtime: What runs them.
+        directory: Where each gets a directory of its own; exists.
+        time_scale: What every duration is multiplied by.
+    """
+
+    def __init__(self, runtime: Runtime, directory: Path, time_scale: float) -> None:
+        self.runtime = runtime
+        self.directory = directory
+        self.time_scale = time_scale
+        self._lives: dict[str, _Life] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def launch(self, task: Task, faults: TaskFaults) -> None:
+        """Begin a task's life."""
+        life = self._lives[task.task_id] = _Life(self, task, faults)
+        running = asyncio.create_task(life.run())
+        self._running.add(running)
+        running.add_done_callback(lambda _: self._end(task, running))
+
+    def stop(self, task: Task, stop: Stop) -> None:
+        """Have a task stop; nothing happens where it does already."""
+        life = self._lives.get(task.task_id)
+        if life:
+            life.stop(stop)
+
+    async def close(self) -> None:
+        """End every task at once, and return when nothing of them is left."""
+        self.time_scale = 0.0
+        for life in self._lives.values():
+            life.abandon()
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _end(self, task: Task, running: asyncio.Task[None]) -> None:
+        del self._lives[task.task_id]
+        self._running.discard(running)
+
+
+class _Life:
+    def __init__(self, fleet: Fleet, task: Task, faults: TaskFaults) -> None:
+        self._fleet = fleet
+        self._task = task
+        self._faults = faults
+        self._directory = fleet.directory / task.task_id
+        self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
+        self._container: RunningTask | None = None
+        self._timers: list[asyncio.Task[None]] = []
+        self._hurry: asyncio.Task[None] | None = None
+
+    def stop(self, stop: Stop) -> None:
+        if self._stop.done():
+            return
+        self._stop.set_result(stop)
+        self._task.desired = "STOPPED"
+        self._task.stop_code, self._task.stopped_reason = stop.code, stop.reason
+        self._task.mark("stoppingAt")
+
+    def abandon(self) -> None:
+        """End the task without the grace that it may be in."""
+        if self._stop.done() and self._container:
+            self._hurry = asyncio.create_task(self._container.stop(0))
+        self.stop(Stop("TerminationNotice", "The embedded Fargate was stopped.", grace=0))
+
+    async def run(self) -> None:
+        try:
+            await self._start()
+        except _StoppedEarlyError:
+            pass
+        except ImageNotFoundError:
+            text = _cannot_pull(self._task.container.definition["image"])
+            self.stop(Stop("TaskFailedToStart", text, container_reason=text))
+        except (RuntimeUnavailableError, OSError, ValueError) as error:
+            text = f"ResourceInitializationError: failed to start the container: {error}"
+            self.stop(Stop("TaskFailedToStart", text, container_reason=text))
+        except Exception as error:  # noqa: BLE001 - a task must never stay PENDING for ever
+            _log.error("task %s: %s", self._task.task_id, error, exc_info=error)
+            self.stop(Stop("TaskFailedToStart", "ResourceInitializationError: internal error"))
+        try:
+            await self._finish()
+        except Exception as error:  # noqa: BLE001 - what stopped must be seen to have stopped
+            _log.error("task %s did not end well: %s", self._task.task_id, error, exc_info=error)
+        self._task.enter("STOPPED")
+        self._task.mark("stoppedAt")
+
+    async def _start(self) -> None:
+        task, faults = self._task, self._faults
+        if faults.never_starts:
+            task.placed = False
+            await self._pause(None)
+        await self._phase("PROVISIONING", faults.start_delay)
+        task.interface.status = "ATTACHING"
+        task.version += 1
+        await self._pause(faults.eni_delay)
+        task.mark("pullStartedAt")
+        await self._phase("PENDING")
+        self._directory.mkdir(mode=0o700)
+        self._container = await self._fleet.runtime.start(self._spec())
+        task.interface.address = self._container.address
+        task.interface.status = "ATTACHED"
+        task.mark("pullStoppedAt")
+        task.connected_at = task.times["pullStoppedAt"]
+        await self._phase("ACTIVATING")
+        if faults.unhealthy:
+            task.container.health = "UNHEALTHY"
+        elif task.container.definition.get("healthCheck"):
+            self._later(0.0, self._become_healthy)
+        task.container.status = "RUNNING"
+        task.mark("startedAt")
+        task.enter("RUNNING")
+        self._schedule_faults(self._container)
+        await self._run(self._container)
+
+    async def _run(self, container: RunningTask) -> None:
+        """Return when the task is to stop, or its container has ended by itself."""
+        if self._faults.stop_at == "RUNNING":
+            self._stop_by_rule()
+        ended = asyncio.create_task(container.wait())
+        await asyncio.wait({ended, self._stop}, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            await _cancel([ended])
+            return
+        reason = _OUT_OF_MEMORY if ended.result().out_of_memory else None
+        self.stop(Stop("EssentialContainerExited", "Essential container in task exited", reason))
+
+    async def _finish(self) -> None:
+        task, stop = self._task, self._stop.result()
+        await _cancel(self._timers)
+        if self._container:
+            task.enter("DEACTIVATING")
+            await self._rest()
+            task.enter("STOPPING")
+            grace = self._stop_timeout() if stop.grace is None else stop.grace
+            await self._container.stop(grace * self._fleet.time_scale)
+            if self._hurry:
+                await self._hurry
+            self._container_ended(await self._container.wait(), stop)
+        else:
+            task.container.reason = stop.container_reason
+        task.container.status = "STOPPED"
+        task.enter("DEPROVISIONING")
+        task.interface.status = "DELETED"
+        await asyncio.to_thread(remove_tree, self._directory)
+        await self._rest()
+
+    def _container_ended(self, exit_: Exit, stop: Stop) -> None:
+        container = self._task.container
+        container.exit_code = exit_.code if stop.exit_code is None else stop.exit_code
+        container.reason = stop.container_reason
+        if exit_.out_of_memory:
+            container.reason = _OUT_OF_MEMORY
+        self._task.mark("executionStoppedAt")
+
+    def _spec(self) -> TaskSpec:
+        task, faults, scale = self._task, self._faults, self._fleet.time_scale
+        return TaskSpec(
+            task_id=task.task_id,
+            directory=self._directory,
+            container=ContainerSpec(
+                name=task.container.definition["name"],
+                image=task.container.definition["image"],
+                environment=task.environment | ecs_variables(task),
+            ),
+            cpu=task.cpu,
+            memory=task.memory,
+            ssh=SshFaults(
+                delay=faults.sshd_delay * scale,
+                refuses_key=faults.key_refused_for * scale,
+                other_host_key=faults.sshd_other_host_key,
+            ),
+        )
+
+    def _schedule_faults(self, container: RunningTask) -> None:
+        faults = self._faults
+        if faults.interrupt_after is not None:
+            stop = Stop("SpotInterruption", "Your Spot Task was interrupted.", grace=faults.grace)
+            self._later(faults.interrupt_after, self._stopping(stop))
+        if faults.container_exits_after is not None:
+            stop = Stop(
+                "EssentialContainerExited",
+                "Essential container in task exited",
+                faults.container_reason,
+                faults.exit_code,
+                grace=0,
+            )
+            self._later(faults.container_exits_after, self._stopping(stop))
+        if faults.script_oom_after is not None:
+            self._later(faults.script_oom_after, container.kill_largest_script_process)
+        if faults.blackhole_after is not None:
+            self._later(faults.blackhole_after, container.blackhole)
+
+    def _stopping(self, stop: Stop) -> Callable[[], Awaitable[None]]:
+        async def action() -> None:
+            self.stop(stop)
+
+        return action
+
+    async def _become_healthy(self) -> None:
+        self._task.container.health = "HEALTHY"
+        self._task.version += 1
+
+    def _later(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+        async def wait_and_act() -> None:
+            await asyncio.sleep(max(seconds, _PHASE) * self._fleet.time_scale)
+            await action()
+
+        self._timers.append(asyncio.create_task(wait_and_act()))
+
+    async def _phase(self, status: str, delay: float = 0.0) -> None:
+        """Be in a status for its time, and end the task there where a rule says so."""
+        self._task.enter(status)
+        await self._pause(delay)
+        if self._faults.stop_at == status:
+            self._stop_by_rule()
+            raise _StoppedEarlyError
+
+    def _stop_by_rule(self) -> None:
+        faults = self._faults
+        self.stop(Stop(faults.stop_code, faults.stopped_reason, faults.container_reason, grace=0))
+
+    async def _pause(self, seconds: float | None) -> None:
+        """Wait, for ever if None, unless the task is to stop meanwhile."""
+        timeout = None if seconds is None else (seconds + _PHASE) * self._fleet.time_scale
+        await asyncio.wait({self._stop}, timeout=timeout)
+        if self._stop.done():
+            raise _StoppedEarlyError
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(_PHASE * self._fleet.time_scale)
+
+    def _stop_timeout(self) -> float:
+        return float(self._task.container.definition.get("stopTimeout", _STOP_TIMEOUT))
+
+
+def _cannot_pull(image: str) -> str:
+    """Return AWS's words for an image that its registry doesn't have."""
+    reference = image if "/" in image else f"library/{image}"
+    first = reference.partition("/")[0]
+    if "." not in first and ":" not in first and first != "localhost":
+        reference = f"docker.io/{reference}"
+    if "@" not in reference and ":" not in reference.rpartition("/")[2]:
+        reference += ":latest"
+    return (
+        "CannotPullContainerError: pull image manifest has been retried 1 time(s): "
+        f"failed to resolve ref {reference}: {reference}: not found"
+    )
+
+
+async def _cancel(tasks: list[asyncio.Task[None]] | list[asyncio.Task[Exit]]) -> None:
+    for task in tasks:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,147 @@
+"""The system calls that Python 3.11 has no functions for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+# Numbers from Linux's uapi headers: sched.h, mount.h, prctl.h, capability.h.
+NEW_MOUNTS, NEW_UTS, NEW_IPC, NEW_USER, NEW_PID, NEW_NET = (
+    0x00020000,
+    0x04000000,
+    0x08000000,
+    0x10000000,
+    0x20000000,
+    0x40000000,
+)
+NOSUID, NODEV, NOEXEC = 2, 4, 8
+_BIND, _RECURSIVE, _PRIVATE = 0x1000, 0x4000, 1 << 18
+_DETACH = 2
+_SET_DEATH_SIGNAL, _SET_NAME, _DROP_BOUND, _SET_SUBREAPER = 1, 15, 24, 36
+_MOUNT_SETATTR, _PIVOT_ROOT = 442, "pivot_root"
+_CAPABILITY_VERSION_3 = 0x20080522
+# What a container has on Fargate, Docker's default: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID
+# SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP
+# (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html).
+_CONTAINER_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    """Leave namespaces for new ones: unshare of section 2 of the manual."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def start_children_here() -> None:
+    """Undo `unshare(NEW_PID)` for the children to come."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+    _check(_libc.setns(own, NEW_PID), "setns")
+    os.close(own)
+
+
+def enter_user_namespace() -> None:
+    """Make and enter a user namespace in which the caller keeps its own ids.
+
+    The same ids, not root's: OpenSSH's sshd refuses to run as root without root's rights.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    unshare(NEW_USER)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+
+
+def mount(kind: str, target: str, options: str = "", flags: int = NOSUID | NODEV) -> None:
+    """Mount a new file system of a kind."""
+    source = kind.encode()
+    _check(
+        _libc.mount(source, os.fsencode(target), source, flags, os.fsencode(options)),
+        f"mount {kind} on {target}",
+    )
+
+
+def bind(source: str, target: str) -> None:
+    """Show a file or a directory, with all that is mounted in it, at another path."""
+    _check(
+        _libc.mount(os.fsencode(source), os.fsencode(target), None, _BIND | _RECURSIVE, None),
+        f"bind {source} to {target}",
+    )
+
+
+class _MountAttributes(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns")]
+
+
+def make_read_only(target: str) -> None:
+    """Make a mount and all below it read-only, see mount_setattr(2): Linux 5.12 and newer."""
+    read_only, at_working_directory, at_recursive = 1, -100, 0x8000
+    attributes = _MountAttributes(set=read_only)
+    _check(
+        _libc.syscall(
+            _MOUNT_SETATTR,
+            at_working_directory,
+            os.fsencode(target),
+            at_recursive,
+            ctypes.byref(attributes),
+            ctypes.sizeof(attributes),
+        ),
+        f"make {target} read-only",
+    )
+
+
+def make_mounts_private() -> None:
+    """Keep what is mounted and unmounted from now on to this mount namespace."""
+    _check(_libc.mount(None, b"/", None, _RECURSIVE | _PRIVATE, None), "make mounts private")
+
+
+def change_root(root: str) -> None:
+    """Make the mount at `root` the root file system and let go of the old one."""
+    os.chdir(root)
+    # The old root is stacked on the new one, as pivot_root(2) describes; no directory is needed.
+    _check(_libc.pivot_root(b".", b"."), _PIVOT_ROOT)
+    _check(_libc.umount2(b".", _DETACH), "let go of the old root")
+    os.chdir("/")
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Ask for a signal when the parent ends; never reaches further descendants."""
+    _check(_libc.prctl(_SET_DEATH_SIGNAL, signal_number, 0, 0, 0), "prctl")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every orphaned descendant, as PID 1 is without asking."""
+    _check(_libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0), "prctl")
+
+
+def set_process_name(name: str) -> None:
+    """Set what /proc/PID/comm shows: at most 15 bytes."""
+    _check(_libc.prctl(_SET_NAME, name.encode(), 0, 0, 0), "prctl")
+
+
+def limit_capabilities(*, as_root: bool) -> None:
+    """Keep what a container on Fargate has (root), or nothing (anyone else).
+
+    A process can be looked into, its environ read, only by one that has at least its capabilities:
+    without this no SSH session could read the environment of the container's first process.
+    """
+    kept = _CONTAINER_CAPABILITIES if as_root else frozenset[int]()
+    for capability in range(64):
+        # EINVAL is the kernel's answer to numbers beyond the last one it knows.
+        if capability not in kept and _libc.prctl(_DROP_BOUND, capability, 0, 0, 0) < 0:
+            break
+    mask = sum(1 << capability for capability in kept)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    low = (
+        mask,
+        mask,
+        0,
+    )  # effective, permitted, inheritable; the second triple is numbers 32 to 63
+    _check(_libc.capset(header, (ctypes.c_uint32 * 6)(*low, 0, 0, 0)), "capset")

@@ -1,0 +1,135 @@
+"""OpenSSH's server as the entrypoint of a job image sets it up, and its ways to misbehave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fargate_driver.local.runtimes.inside.plan import Plan
+
+# Python ignores these; programs of the task start with the kernel's defaults.
+_DEFAULT_SIGNALS = [
+    signal.SIGALRM,
+    signal.SIGCHLD,
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGPIPE,
+    signal.SIGTERM,
+    signal.SIGXFSZ,
+]
+
+
+def spawn(command: list[str], *, connection: int | None = None) -> int:
+    """Start a program with the container's environment and log; return its PID.
+
+    Args:
+        command: absolute path and arguments.
+        connection: a descriptor to become stdin and stdout; otherwise silence and the log.
+    """
+    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]]
+    if connection is None:
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, 2, 1),
+        ]
+    else:
+        actions = [(os.POSIX_SPAWN_DUP2, connection, end) for end in (0, 1)]
+    return os.posix_spawn(
+        command[0],
+        command,
+        os.environ,
+        file_actions=actions,
+        setsigdef=_DEFAULT_SIGNALS,
+        setsigmask=[],
+    )
+
+
+def run(plan: Plan, place: Path) -> int:
+    """Start the SSH server, late if the plan says so; return its PID.
+
+    Args:
+        plan: the task.
+        place: a private directory that the task sees, for the server's files.
+    """
+    started = time.monotonic()
+
+    def remaining(seconds: float) -> float:
+        return max(0.0, started + seconds - time.monotonic())
+
+    if os.geteuid() == 0:
+        # Debian's sshd wants it and expects the service manager to make it.
+        Path("/run/sshd").mkdir(mode=0o755, parents=True, exist_ok=True)
+    keys = [place / "host_key"]
+    if plan.other_host_key:
+        keys.append(place / "other_host_key")
+    for key in keys:
+        _make_key(plan, key)
+        config = place / f"{key.name}.conf"
+        config.write_text(_config(plan, key, place / "authorized_keys"))
+    public_key = os.environ.get("SSH_PUBLIC_KEY", "") + "\n"
+    if plan.refuses_key == 0:
+        _write(place / "authorized_keys", public_key)
+    elif plan.refuses_key is not None:
+        _write_later(place / "authorized_keys", public_key, remaining(plan.refuses_key))
+    time.sleep(remaining(plan.delay))
+    configs = [f"{key}.conf" for key in keys]
+    if plan.other_host_key:
+        return _start_front(plan, configs)
+    return spawn([plan.sshd, "-D", "-e", "-f", configs[0]])
+
+
+def _config(plan: Plan, key: Path, authorized_keys: Path) -> str:
+    return f"""\
+Port {plan.port}
+ListenAddress {plan.address}
+HostKey "{key}"
+AuthorizedKeysFile "{authorized_keys}"
+PidFile none
+UsePAM no
+StrictModes no
+UseDNS no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+MaxStartups 200
+X11Forwarding no
+PrintMotd no
+PrintLastLog no
+"""
+
+
+def _make_key(plan: Plan, key: Path) -> None:
+    keygen = Path(plan.sshd).parent.parent / "bin" / "ssh-keygen"
+    command = [str(keygen), "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)]
+    _, status = os.waitpid(spawn(command), 0)
+    if status:
+        raise OSError(f"{keygen} failed with status {os.waitstatus_to_exitcode(status)}")
+
+
+def _write(file: Path, text: str) -> None:
+    draft = file.with_suffix(".new")
+    draft.write_text(text)
+    draft.replace(file)
+
+
+def _write_later(file: Path, text: str, seconds: float) -> None:
+    def write(_signal: int, _frame: object) -> None:
+        _write(file, text)
+
+    # No process of its own, which could be taken for one of the job's.
+    signal.signal(signal.SIGALRM, write)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+
+
+def _start_front(plan: Plan, configs: list[str]) -> int:
+    # Only a task with this fault pays for the import.
+    from fargate_driver.local.runtimes.inside.front import serve  # noqa: PLC0415
+
+    pid = os.fork()
+    if pid == 0:
+        serve(plan, configs)
+    return pid

@@ -1,0 +1,198 @@
+"""What the runtimes of the built-in image share: start a supervisor, try it, end what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import pwd
+import shutil
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fargate_driver.local.images import HOST_IMAGE
+from fargate_driver.local.runtimes import login
+from fargate_driver.local.runtimes.addresses import Loopback
+from fargate_driver.local.runtimes.base import (
+    ContainerSpec,
+    ImageNotFoundError,
+    RunningTask,
+    RuntimeUnavailableError,
+    TaskSpec,
+)
+from fargate_driver.local.runtimes.inside.plan import Plan
+from fargate_driver.local.runtimes.task import SupervisedTask
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+
+_SOURCES = Path(__file__).parents[3]
+# The interpreter must not look at the container's environment: hence -I, and the path by hand.
+_PROGRAM = (
+    f"import sys; sys.path.append({str(_SOURCES)!r}); "
+    "from fargate_driver.local.runtimes.inside.supervisor import main; main()"
+)
+_START_TIMEOUT = 60.0
+_FALLBACK_HOME = "/job-home"
+
+
+class SupervisedRuntime:
+    """A `Runtime` of the built-in image; the subclasses say in what surroundings.
+
+    Args:
+        directory: the embedded Fargate's own; hidden from isolated tasks.
+    """
+
+    name: str
+    ssh_port = 2222
+    shares_builds = False
+    isolated = True
+
+    def __init__(self, directory: Path) -> None:
+        self.ssh_user = _user()
+        self._directory = directory.resolve()
+        self._tasks: set[SupervisedTask] = set()
+        self._addresses = Loopback(self.ssh_port)
+
+    async def probe(self) -> None:
+        """Run a task, log in, run `true`, and end the task.
+
+        Raises:
+            RuntimeUnavailableError: that did not work; with the reason.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="probe-", dir=self._directory) as place:
+            key = Path(place) / "key"
+            task_directory = Path(place) / "task"
+            task_directory.mkdir()
+            public_key = await login.make_key(key)
+            environment = {"SSH_PUBLIC_KEY": public_key}
+            container = ContainerSpec("probe", HOST_IMAGE, environment)
+            spec = TaskSpec(uuid.uuid4().hex, task_directory, container, cpu=256, memory=512)
+            task = await self.start(spec)
+            try:
+                await login.run_true(key, self.ssh_user, task.address, self.ssh_port)
+            except RuntimeUnavailableError as error:
+                log = (task_directory / "container.log").read_text(errors="replace")
+                said = "; ".join(log.splitlines()[-3:])
+                raise RuntimeUnavailableError(f"{error} (the server says: {said})") from None
+            finally:
+                await task.stop(0.0)
+
+    async def start(self, spec: TaskSpec) -> RunningTask:
+        """Start a task, see `Runtime.start`."""
+        if spec.container.image != HOST_IMAGE:
+            raise ImageNotFoundError(
+                f"{spec.container.image} is not known here; there is {HOST_IMAGE}"
+            )
+        sshd = _find_sshd()
+        plan = Plan(
+            directory=str(spec.directory.resolve()),
+            hidden=str(self._directory),
+            address="",
+            port=self.ssh_port,
+            sshd=sshd,
+            user=self.ssh_user,
+            home=_home(),
+            path=_path_directories(),
+            isolated=self.isolated,
+            link=None,
+            cgroups=[],
+            delay=spec.ssh.delay,
+            refuses_key=None if math.isinf(spec.ssh.refuses_key) else spec.ssh.refuses_key,
+            other_host_key=spec.ssh.other_host_key,
+        )
+        plan = self._place(plan, spec)
+        try:
+            supervisor = await self._launch(plan, spec)
+        except BaseException:
+            self._ended(plan)
+            raise
+        task = SupervisedTask(plan.address, supervisor, lambda: self._ended(plan))
+        self._tasks.add(task)
+        return task
+
+    async def close(self) -> None:
+        """End all tasks."""
+        await asyncio.gather(*(task.stop(0.0) for task in list(self._tasks)))
+        self._tasks.clear()
+
+    def _place(self, plan: Plan, _spec: TaskSpec) -> Plan:
+        """Give the task its address and what else it gets of the machine."""
+        return plan._replace(address=self._addresses.take())
+
+    def _ended(self, plan: Plan) -> None:
+        """Take back what `_place` gave."""
+        self._addresses.give_back(plan.address)
+        self._tasks = {task for task in self._tasks if task.address != plan.address}
+
+    async def _launch(self, plan: Plan, spec: TaskSpec) -> Process:
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": plan.home,
+            **spec.container.environment,
+        }
+        with (spec.directory / "container.log").open("ab") as log:
+            supervisor = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-I", "-S", "-B", "-c", _PROGRAM),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                cwd="/",
+                # A signal to the process group of the embedded Fargate is not one to the tasks.
+                start_new_session=True,
+            )
+        answer = b""
+        try:
+            assert supervisor.stdin  # noqa: S101  both are pipes, see above
+            assert supervisor.stdout  # noqa: S101
+            supervisor.stdin.write(plan.dumps().encode() + b"\n")
+            async with asyncio.timeout(_START_TIMEOUT):
+                answer = await supervisor.stdout.readline()
+        finally:
+            if answer != b"running\n" and supervisor.stdin:
+                supervisor.stdin.close()
+                await asyncio.shield(supervisor.wait())
+        if answer != b"running\n":
+            text = answer.decode(errors="replace").strip()
+            raise RuntimeUnavailableError(
+                text or f"the task's supervisor failed: see {spec.directory}/container.log"
+            )
+        return supervisor
+
+
+def _user() -> str:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(os.geteuid()).pw_name
+    return "job"
+
+
+def _home() -> str:
+    home = os.environ.get("HOME", "")
+    if not home.startswith("/"):
+        with contextlib.suppress(KeyError):
+            home = pwd.getpwuid(os.geteuid()).pw_dir
+    path = Path(home).resolve()
+    return str(path) if path.is_dir() and path != Path("/") else _FALLBACK_HOME
+
+
+def _path_directories() -> list[str]:
+    directories = os.environ.get("PATH", os.defpath).split(":")
+    return [place.rstrip("/") for place in directories if place.startswith("/") and place != "/"]
+
+
+def _find_sshd() -> str:
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin:/usr/local/sbin"
+    sshd = shutil.which("sshd", path=path)
+    if sshd is None:
+        raise RuntimeUnavailableError(
+            "no sshd on PATH nor in /usr/sbin: apt-get install openssh-server"
+        )
+    # sshd starts itself anew for each connection and insists on an absolute path.
+    return str(Path(sshd).absolute())

@@ -1,0 +1,207 @@
+"""One task of the embedded Fargate: what is known of it, and how DescribeTasks shows it.
+
+Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from fargate_driver.local.arns import arn, ec2_id
+from fargate_driver.local.tags import as_list
+
+PLATFORM_VERSION = "1.4.0"
+
+
+@dataclass
+class Interface:
+    """A task's network interface; its address is unknown until the task has started."""
+
+    interface_id: str
+    subnet: str
+    security_groups: list[str]
+    public: bool
+    """Whether it has a public address: the embedded Fargate's is the private one."""
+    mac: str = field(default_factory=lambda: "02:" + secrets.token_bytes(5).hex(":"))
+    attachment_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    status: str = "PRECREATED"
+    address: str | None = None
+
+
+@dataclass
+class Container:
+    """A task's container."""
+
+    definition: dict[str, Any]
+    """Its containerDefinition, defaults filled in."""
+    runtime_id: str
+    arn: str
+    status: str = "PENDING"
+    health: str = "UNKNOWN"
+    exit_code: int | None = None
+    reason: str | None = None
+
+
+@dataclass(kw_only=True)
+class Task:
+    """A task; the lifecycle changes it, everyone else only reads."""
+
+    task_id: str
+    region: str
+    cluster: str
+    """The cluster's name."""
+    definition_arn: str
+    family: str
+    cpu: int
+    memory: int
+    launch_type: str
+    provider: str | None
+    """The capacity provider; None where the request asked for a launch type."""
+    interface: Interface
+    container: Container
+    environment: dict[str, str] = field(repr=False)
+    """What the request and the definition say, ECS's own variables left out."""
+    role: str | None
+    """The task role's ARN."""
+    overrides: dict[str, Any] = field(repr=False)
+    group: str
+    started_by: str | None
+    tags: dict[str, str]
+    execute_command: bool
+    ephemeral_gib: int
+    status: str = "PROVISIONING"
+    desired: str = "RUNNING"
+    placed: bool = True
+    """False where no capacity was found: ECS then lists neither containers nor attachments."""
+    stop_code: str | None = None
+    stopped_reason: str | None = None
+    connected_at: float | None = None
+    times: dict[str, float] = field(default_factory=dict)
+    """The moments that DescribeTasks shows, by their names there; seconds since the epoch."""
+    version: int = 1
+
+    @property
+    def arn(self) -> str:
+        """The task's ARN."""
+        return arn("ecs", self.region, f"task/{self.cluster}/{self.task_id}")
+
+    @property
+    def placed_on(self) -> str:
+        """The capacity provider that fault rules and launch rates see; FARGATE where none was asked for."""
+        return self.provider or "FARGATE"
+
+    def mark(self, moment: str) -> None:
+        """Note that something happened now; ECS gives times in milliseconds."""
+        self.times[moment] = round(time.time(), 3)
+        self.version += 1
+
+    def enter(self, status: str) -> None:
+        """Go on to another lastStatus."""
+        self.status = status
+        self.version += 1
+
+    def describe(self, *, tags: bool) -> dict[str, Any]:
+        """Return the task as DescribeTasks does, with its tags where the caller included them."""
+        shown = {
+            "taskArn": self.arn,
+            "clusterArn": arn("ecs", self.region, f"cluster/{self.cluster}"),
+            "taskDefinitionArn": self.definition_arn,
+            "availabilityZone": f"{self.region}a",
+            "lastStatus": self.status,
+            "desiredStatus": self.desired,
+            "healthStatus": self.container.health,
+            "cpu": str(self.cpu),
+            "memory": str(self.memory),
+            "launchType": self.launch_type,
+            "capacityProviderName": self.provider,
+            "platformVersion": PLATFORM_VERSION,
+            "platformFamily": "Linux",
+            "group": self.group,
+            "startedBy": self.started_by,
+            "enableExecuteCommand": self.execute_command,
+            "ephemeralStorage": {"sizeInGiB": self.ephemeral_gib},
+            "fargateEphemeralStorage": {"sizeInGiB": self.ephemeral_gib},
+            "connectivity": "CONNECTED" if self.connected_at else None,
+            "connectivityAt": self.connected_at,
+            "stopCode": self.stop_code,
+            "stoppedReason": self.stopped_reason,
+            "version": self.version,
+            "overrides": {
+                "containerOverrides": [],
+                "inferenceAcceleratorOverrides": [],
+                **self.overrides,
+            },
+            "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
+            "inferenceAccelerators": [],
+            "attachments": [self._attachment()] if self.placed else [],
+            "containers": [self._container()] if self.placed else [],
+            "tags": as_list(self.tags) if tags else [],
+            **self.times,
+        }
+        return {name: value for name, value in shown.items() if value is not None}
+
+    def _attachment(self) -> dict[str, Any]:
+        interface = self.interface
+        details = {"subnetId": interface.subnet}
+        if interface.status != "PRECREATED":
+            details["networkInterfaceId"] = interface.interface_id
+            details["macAddress"] = interface.mac
+        if interface.address:
+            details["privateDnsName"] = f"ip-{interface.address.replace('.', '-')}.ec2.internal"
+            details["privateIPv4Address"] = interface.address
+        return {
+            "id": interface.attachment_id,
+            "type": "ElasticNetworkInterface",
+            "status": interface.status,
+            "details": [{"name": name, "value": value} for name, value in details.items()],
+        }
+
+    def _container(self) -> dict[str, Any]:
+        container, interface = self.container, self.interface
+        image = container.definition["image"]
+        pulled = "pullStoppedAt" in self.times
+        shown = {
+            "containerArn": container.arn,
+            "taskArn": self.arn,
+            "name": container.definition["name"],
+            "image": image,
+            "imageDigest": f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+            if pulled
+            else None,
+            "runtimeId": container.runtime_id,
+            "lastStatus": container.status,
+            "healthStatus": container.health,
+            "exitCode": container.exit_code,
+            "reason": container.reason,
+            "cpu": str(container.definition["cpu"]),
+            "networkBindings": [],
+            "networkInterfaces": [
+                {
+                    "attachmentId": interface.attachment_id,
+                    "privateIpv4Address": interface.address,
+                }
+            ]
+            if interface.address
+            else [],
+        }
+        return {name: value for name, value in shown.items() if value is not None}
+
+
+def new_interface(subnet: str, security_groups: list[str], *, public: bool) -> Interface:
+    """Return an interface that waits for its address."""
+    return Interface(ec2_id("eni"), subnet, security_groups, public)
+
+
+def new_container(region: str, cluster: str, task_id: str, definition: dict[str, Any]) -> Container:
+    """Return a container that waits for its start."""
+    number = secrets.randbelow(10**10)
+    return Container(
+        definition,
+        runtime_id=f"{task_id}-{number:010}",
+        arn=arn("ecs", region, f"container/{cluster}/{task_id}/{uuid.uuid4()}"),
+    )

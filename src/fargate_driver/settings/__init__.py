@@ -1,0 +1,7 @@
+"""fargate.toml as typed settings: every key, bound, default and help text in one place."""
+
+from fargate_driver.settings.file import ConfigurationError
+from fargate_driver.settings.load import Loaded, load
+from fargate_driver.settings.model import SSH, Fargate, Settings, TaskMetadata
+
+__all__ = ["SSH", "ConfigurationError", "Fargate", "Loaded", "Settings", "TaskMetadata", "load"]

@@ -1,0 +1,93 @@
+"""From the keys as people write them to the keys of the model.
+
+Like the Go driver, keys and sections are taken in any letter case, and what isn't known is ignored;
+unlike it, with a warning.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from fargate_driver.settings import values
+from fargate_driver.settings.model import SECTIONS, keys_of
+
+# The Go driver before 0.2 read a key that the operator had made.
+_LEGACY = {("SSH", "privatekeypath"): "ignored: the driver makes a key for each job; remove it"}
+
+
+class Keys:
+    """What the keys of a document mean.
+
+    Attributes:
+        content: The document in the model's spelling. An empty string counts as absent, as in Go.
+        warnings: What is ignored, one line each.
+        mistakes: What is given twice or is no table, one line each.
+    """
+
+    def __init__(self, path: str, document: dict[str, Any]) -> None:
+        self.content: dict[str, Any] = {section: {} for section in SECTIONS if section}
+        self.warnings: list[str] = []
+        self.mistakes: list[str] = []
+        self._path = path
+        self._spelled: dict[tuple[str, str], str] = {}
+        self._take("", document)
+
+    def where(self, section: str, name: str) -> str:
+        """`FILE: [Section] Key`, the beginning of a line about it."""
+        name = self._spelled.get((section, name), name)
+        return f"{self._path}: [{section}] {name}" if section else f"{self._path}: {name}"
+
+    def _take(self, section: str, table: dict[str, Any]) -> None:
+        known = _known(section)
+        written: dict[str, str] = {}
+        for word, value in table.items():
+            name = known.get(word.lower())
+            if name is None:
+                self._unknown(section, word)
+            elif name in written:
+                where = f"{self._path}: [{name}]" if name in SECTIONS else self.where(section, name)
+                both = f"{written[name]} and {word}"
+                self.mistakes.append(f"{where}: is given twice, as {both}; allowed: one of them")
+            else:
+                written[name] = word
+                self._put(section, name, word, value)
+
+    def _put(self, section: str, name: str, word: str, value: Any) -> None:
+        if name in SECTIONS:
+            if isinstance(value, dict):
+                self._take(name, value)
+            else:
+                wrong = values.kind(value)
+                self.mistakes.append(f"{self._path}: [{name}]: is {wrong}; allowed: a table")
+            return
+        also = keys_of(section)[name].also
+        if also and word.lower() == also.lower():
+            self._spelled[section, name] = also
+        if value != "":
+            (self.content[section] if section else self.content)[name] = value
+
+    def _unknown(self, section: str, word: str) -> None:
+        hint = _LEGACY.get((section, word.lower())) or f"unknown, ignored{_hint(section, word)}"
+        shown = word if word.isprintable() and len(word) <= 60 else values.shown(word)
+        self.warnings.append(f"{self.where(section, shown)}: {hint}")
+
+
+def _known(section: str) -> dict[str, str]:
+    """Lower case to the model's spelling, second names included."""
+    known = {}
+    for key in keys_of(section).values():
+        known[key.name.lower()] = key.name
+        if key.also:
+            known[key.also.lower()] = key.name
+    return known
+
+
+def _hint(section: str, word: str) -> str:
+    lower = word.lower()
+    for other in SECTIONS:
+        if other != section and lower in _known(other):
+            place = f"[{other}]" if other else "the top of the file, above all sections"
+            return f": it belongs to {place}"
+    close = get_close_matches(lower[:60], _known(section), n=1)
+    return f": did you mean {_known(section)[close[0]]}?" if close else ""

@@ -1,0 +1,254 @@
+"""Every key of fargate.toml: its name, type, default, bounds and help.
+
+docs/configuration.md and the error messages are made from it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - pydantic reads annotations at run time
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+
+from fargate_driver.settings import values
+
+
+class Key(NamedTuple):
+    """One key of the file.
+
+    Attributes:
+        name: As the documentation spells it; the file may use any letter case.
+        about: Help: what it does.
+        allowed: What a value may be, as the end of an error message.
+        also: A second name, or None.
+        default: The value where the key is absent; ... where it is required.
+    """
+
+    name: str
+    about: str
+    allowed: str
+    also: str | None
+    default: Any
+
+
+def key(name: str, about: str, allowed: str, default: Any = ..., also: str | None = None) -> Any:
+    """A field of a section; the arguments are those of Key."""
+    return Field(
+        default, alias=name, description=about, json_schema_extra={"allowed": allowed, "also": also}
+    )
+
+
+class Section(BaseModel):
+    """Part of the file. Strict: as in the Go driver, "22" is no number and "true" no boolean."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Fargate(Section):
+    """`[Fargate]`: where and how tasks are started."""
+
+    cluster: Annotated[str, values.matching(values.CLUSTER)] = key(
+        "Cluster", "The ECS cluster in which tasks are started.", "a cluster's name or ARN"
+    )
+    region: Annotated[str, values.matching(values.REGION)] = key(
+        "Region", "The AWS region of the cluster.", "a region like us-east-1"
+    )
+    subnets: Annotated[tuple[str, ...], BeforeValidator(values.list_of(values.SUBNET, 16))] = key(
+        "Subnet",
+        "The subnets that tasks may be placed in. All must be in one VPC.",
+        "a subnet id (subnet-…) or a list of up to 16",
+        also="Subnets",
+    )
+    security_groups: Annotated[
+        tuple[str, ...], BeforeValidator(values.list_of(values.SECURITY_GROUP, 5))
+    ] = key(
+        "SecurityGroup",
+        "The security groups of tasks. They must let the runner's host reach the SSH port.",
+        "a security group id (sg-…) or a list of up to 5",
+        also="SecurityGroups",
+    )
+    task_definition: Annotated[str, values.matching(values.TASK_DEFINITION)] = key(
+        "TaskDefinition",
+        "The task definition of jobs; without a revision, the latest active one. "
+        "May be absent where each job or `--task-def` names one.",
+        "family, family:revision, or an ARN of one",
+        "",
+    )
+    enable_public_ip: bool = key(
+        "EnablePublicIP", "Give tasks a public IP address.", "true or false", default=False
+    )
+    use_public_ip: bool | None = key(
+        "UsePublicIP",
+        "Connect to the task's public address instead of its private one. "
+        "Where absent, as EnablePublicIP says.",
+        "true (together with EnablePublicIP = true) or false",
+        None,
+    )
+    platform_version: Annotated[str, values.matching(values.PLATFORM_VERSION)] | None = key(
+        "PlatformVersion",
+        "The Fargate platform version. Where absent, ECS chooses.",
+        "LATEST or a version like 1.4.0",
+        None,
+    )
+    container_name: Annotated[str, values.matching(values.CONTAINER)] = key(
+        "ContainerName",
+        "The container of the task definition that runs sshd and the job.",
+        "a container's name",
+        "ci-coordinator",
+    )
+    endpoint_url: Annotated[str, AfterValidator(values.url)] | None = key(
+        "EndpointURL",
+        "Use this address instead of AWS's, for the embedded Fargate or a VPC endpoint.",
+        "an http:// or https:// address without user name, query and fragment",
+        None,
+    )
+    start_timeout: Annotated[float, AfterValidator(values.seconds)] = key(
+        "StartTimeout",
+        "How long prepare may take from its start to an open SSH connection. "
+        "Keep it below the runner's prepare_exec_timeout.",
+        "seconds, from 1 to 86400",
+        600.0,
+    )
+    wait_for_healthy: bool = key(
+        "WaitForHealthy",
+        "Wait for the health check of the job's container to report HEALTHY before the job starts. "
+        "ECS shows UNKNOWN both while a first check runs and where none is defined, so the driver "
+        "can't tell by itself; a container that turns UNHEALTHY while the job starts fails it "
+        "either way.",
+        "true or false",
+        default=False,
+    )
+    builds_dir: Annotated[str, AfterValidator(values.absolute)] | None = key(
+        "BuildsDir",
+        "Folder in the job's container for sources. "
+        "Where absent, builds_dir of the runner's config.toml.",
+        "an absolute path",
+        None,
+    )
+    cache_dir: Annotated[str, AfterValidator(values.absolute)] | None = key(
+        "CacheDir",
+        "Folder in the job's container for caches. "
+        "Where absent, cache_dir of the runner's config.toml.",
+        "an absolute path",
+        None,
+    )
+    assume_role: Annotated[str, values.matching(values.ROLE)] | None = key(
+        "AssumeRole",
+        "A role to assume for all calls to AWS, for tasks in another account.",
+        "a role's ARN like arn:aws:iam::123456789012:role/ci",
+        None,
+    )
+    tags: Annotated[dict[str, str], BeforeValidator(values.tags)] = key(
+        "Tags",
+        "Tags of the task. Needs the right ecs:TagResource.",
+        "a table of up to 50 strings (letters, digits, spaces and _.:/=+-@; "
+        "names up to 128 characters, values up to 256)",
+        {},
+    )
+    propagate_tags: Annotated[bool, BeforeValidator(values.propagate_tags)] = key(
+        "PropagateTags",
+        "Copy the tags of the task definition to the task. Needs the right ecs:TagResource.",
+        'true, false, "TASK_DEFINITION" or "NONE"',
+        default=False,
+    )
+
+    @field_validator("use_public_ip")
+    @classmethod
+    def _needs_public_ip(cls, value: bool | None, info: ValidationInfo) -> bool | None:
+        if value and info.data.get("enable_public_ip") is False:
+            raise ValueError("is true, but without EnablePublicIP a task has no public address")
+        return value
+
+    @property
+    def connects_to_public_ip(self) -> bool:
+        """Whether SSH goes to the task's public address."""
+        return self.enable_public_ip if self.use_public_ip is None else self.use_public_ip
+
+
+class TaskMetadata(Section):
+    """`[TaskMetadata]`: what the driver remembers between the stages of a job."""
+
+    directory: Annotated[Path, BeforeValidator(values.path)] = key(
+        "Directory",
+        "Folder on the runner's host for the records of running jobs. Created where missing. "
+        "A relative path counts from the folder that the driver is called in.",
+        "a path",
+    )
+
+
+class SSH(Section):
+    """`[SSH]`: how the driver connects to a task."""
+
+    username: Annotated[str, values.matching(values.USER)] = key(
+        "Username",
+        "The user in the job's container; the one whose authorized_keys it fills.",
+        "a user name of letters, digits and _.- that starts with no dash or dot",
+    )
+    port: Annotated[int, AfterValidator(values.port)] = key(
+        "Port",
+        "The port of sshd in the job's container. 0 or less means 22.",
+        "a whole number from 1 to 65535",
+        22,
+    )
+
+
+class Settings(Section):
+    """The whole file, with flags and the job's choice applied.
+
+    Attributes:
+        task_definition_source: Who chose the task definition. One that ECS doesn't know is the
+            job's author's to mend where it is "job", and the operator's otherwise.
+    """
+
+    log_level: Annotated[str, AfterValidator(values.level)] = key(
+        "LogLevel",
+        "How much goes to the operator's log.",
+        "debug, info, warn, error, fatal or panic",
+        "warning",
+    )
+    log_format: Annotated[str, AfterValidator(values.log_format)] = key(
+        "LogFormat", "The form of the operator's log.", "text or json", "text"
+    )
+    log_file: Annotated[Path, BeforeValidator(values.path)] | None = key(
+        "LogFile",
+        "Append the operator's log to this file instead of stderr, which is the job's log.",
+        "a path",
+        None,
+    )
+    fargate: Fargate = key("Fargate", "Where and how tasks are started.", "a table")
+    task_metadata: TaskMetadata = key("TaskMetadata", "Records of running jobs.", "a table")
+    ssh: SSH = key("SSH", "How the driver connects to a task.", "a table")
+    task_definition_source: Literal["flag", "job", "file"] = "file"
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "": Settings,
+    "Fargate": Fargate,
+    "TaskMetadata": TaskMetadata,
+    "SSH": SSH,
+}
+
+
+def keys_of(section: str) -> dict[str, Key]:
+    """The keys of a section by name; `""` is the top of the file, sections included."""
+    found = {}
+    for field in SECTIONS[section].model_fields.values():
+        extra = field.json_schema_extra
+        if field.alias and isinstance(extra, dict):
+            allowed, also = str(extra["allowed"]), extra["also"]
+            found[field.alias] = Key(
+                field.alias,
+                field.description or "",
+                allowed,
+                str(also) if also else None,
+                ... if field.is_required() else field.default,
+            )
+    return found

@@ -1,0 +1,270 @@
+"""The shell texts that run in the job container, and the command lines that carry them.
+
+They are POSIX sh and need /proc, `head`, `rm`, `mkdir`, `tr`, `sed`, `cat`, `sleep` as busybox has
+them. They hold neither a single quote nor two backslashes in a row: between single quotes every
+login shell then passes them on unchanged (fish treats those two specially).
+"""
+
+from __future__ import annotations
+
+STAGE_VARIABLE = "FARGATE_STAGE_ID"
+"""In the environment of all that a stage starts, so that cancelling finds what got away."""
+
+# Makes $1/environment from the container's first process ($2; 0: unknown), once per job: lines
+# `export NAME='value'` for `.`, the fastest way that every shell has. NUL and newline swap roles
+# for sed by way of \1. Left out: what belongs to sshd, and what shells keep to themselves or make
+# read-only. The umask is kept as well, since asking for it costs a process.
+_ENVIRONMENT = r"""
+fargate_make_environment() {
+  fargate_umask=$(umask) fargate_q=$(printf "\047")
+  umask 077
+  {
+    echo "fargate_umask=$fargate_umask"
+    [ "$2" -eq 0 ] || tr "\0\n" "\n\001" <"/proc/$2/environ" | LC_ALL=C sed -n \
+      -e "/^SSH_/d; /^PWD=/d; /^OLDPWD=/d; /^SHLVL=/d; /^_=/d; /^IFS=/d; /^OPTIND=/d" \
+      -e "/^UID=/d; /^EUID=/d; /^PPID=/d; /^GROUPS=/d" \
+      -e "/^SHELLOPTS=/d; /^BASHOPTS=/d; /^BASH_VERSINFO=/d" \
+      -e "s/$fargate_q/$fargate_q\"$fargate_q\"$fargate_q/g" \
+      -e "s/^\([A-Za-z_][A-Za-z0-9_]*\)=\(.*\)/export \1=$fargate_q\2$fargate_q/p" |
+      tr "\001" "\n"
+  } >"$1/environment.$$" && mv "$1/environment.$$" "$1/environment"
+}
+"""
+
+# $1 state directory, $2 nonce, $3 the script's size in bytes, $4 the container's first process,
+# $5 the script's file, then the interpreter's words up to that file.
+#
+# Order matters. The script is read whole and counted (by the file position, which costs no
+# process) before anything of it runs. The end marker follows the script's output in the same
+# pipes. Then the wrapper waits for the client to hang up while it holds the pipes' reading ends:
+# when sshd closes its own, a background process that still writes is not ended by SIGPIPE, and
+# what it writes is drained. The traps are handlers, not SIG_IGN: the script does not inherit them,
+# and `kill 0` in it ends everything but the one who reports.
+_STAGE = r"""
+{ [ -O "$1" ] && [ -d "$1" ] && ! [ -L "$1" ]; } || mkdir -m 700 "$1" || exit 91
+[ -f "$1/environment" ] || fargate_make_environment "$1" "$4"
+. "$1/environment"
+umask 077
+exec 3>"$5"
+head -c "$3" >&3
+read -r fargate_x fargate_n <"/proc/$$/fdinfo/3"
+exec 3>&-
+[ "$fargate_n" = "$3" ] || {
+  rm -f "$5"
+  echo "fargate: $fargate_n of the $3 bytes of the script arrived: it was not run" >&2
+  exit 93
+}
+umask "$fargate_umask"
+unset SSH_CLIENT SSH_CONNECTION SSH_TTY SSH_ORIGINAL_COMMAND
+export FARGATE_STAGE_ID="$2"
+fargate_nonce=$2 fargate_script=$5
+shift 5
+trap : HUP INT QUIT TERM USR1 USR2
+exec 3>&2 2>/dev/null
+(exec "$@" "$fargate_script" </dev/null 2>&3 3>&-)
+fargate_n=$?
+trap "" PIPE
+printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n"
+printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" >&3
+exec 4<"/proc/$$/fd/3" 3<"/proc/$$/fd/1" >/dev/null
+rm -f "$fargate_script"
+read -r fargate_x
+{ read -r fargate_x && exec cat; } <&3 3<&- 4<&- &
+{ read -r fargate_x && exec cat; } <&4 3<&- 4<&- &
+"""
+
+# $1 nonce of the stage, $2 the container's first process (0: unknown), $3 seconds between TERM
+# and KILL.
+#
+# A stage's processes are those that descend from its wrapper or have its session, those with its
+# variable in their environment, and orphans: children of the container's first process that began
+# after the stage, in another session than that process's own children, and not marked as another
+# stage's. The wrapper itself lives on to report. Only processes younger than the stage are looked
+# at, so services of earlier stages, sshd and the first process are out of reach.
+_KILL = r"""
+exec 2>/dev/null
+nonce=$1 init=$2 grace=$3 wrapper=0 since=0
+look() {
+  stat=
+  while read -r line; do stat="$stat $line"; done <"/proc/$1/stat" || return 1
+  name=${stat#*\(}
+  name=${name%\)*}
+  set -- ${stat##*\) }
+  state=$1 parent=$2 session=$4 start=${20}
+  [ "$start" ]
+}
+stage_of() {
+  found=
+  while read -r line || [ "$line" ]; do
+    case $line in
+      *"FARGATE_STAGE_ID=$nonce"*) found=this; return ;;
+      *FARGATE_STAGE_ID=*) found=other ;;
+    esac
+    line=
+  done <"/proc/$1/environ"
+}
+belongs() {
+  [ "$session" = "$wrapper" ] && return
+  stage_of "$1"
+  case $found in
+    this) return 0 ;;
+    other) return 1 ;;
+  esac
+  case $name in sshd* | dropbear*) return 1 ;; esac
+  [ "$init" -gt 0 ] && [ "$parent" = "$init" ] && [ "$session" != "$init_session" ]
+}
+scan() {
+  members=" $wrapper " others= victims=
+  for process in /proc/[0-9]*; do
+    process=${process#/proc/}
+    [ "$process" != "$wrapper" ] && look "$process" && [ "$start" -ge "$since" ] || continue
+    case $state in Z | X) continue ;; esac
+    if belongs "$process"; then
+      members="$members$process " victims="$victims $process"
+    else
+      others="$others $process:$parent"
+    fi
+  done
+  grown=yes
+  while [ "$grown" ]; do
+    grown= rest=
+    for process in $others; do
+      case $members in
+        *" ${process#*:} "*)
+          members="$members${process%:*} " victims="$victims ${process%:*}" grown=yes ;;
+        *) rest="$rest $process" ;;
+      esac
+    done
+    others=$rest
+  done
+  [ "$victims" ]
+}
+now() {
+  read -r now line </proc/uptime
+  now=${now%.*}
+}
+for process in /proc/[0-9]*; do
+  read -r line <"$process/cmdline"
+  case $line in *": fargate-stage $nonce"*) wrapper=${process#/proc/} ;; esac
+  line=
+done
+if [ "$wrapper" -gt 0 ] && look "$wrapper"; then since=$start; else init=0; fi
+[ "$init" -gt 0 ] && { look "$init" || init=0; }
+init_session=$session
+scan
+kill -TERM $victims
+kill -CONT $victims
+now
+end=$((now + grace))
+while scan; do
+  now
+  if [ "$now" -lt "$end" ]; then
+    sleep 0.1 || sleep 1
+  else
+    kill -KILL $victims
+    [ "$now" -lt $((end + 5)) ] || exit 1
+  fi
+done
+"""
+
+# $1 nonce, then the directories that may hold the state directory. Prints lines NAME=VALUE between
+# two lines with the nonce, so that what a login shell prints for itself does no harm.
+_PROBE = r"""
+exec 2>/dev/null
+nonce=$1
+shift
+has_metadata() {
+  while read -r line || [ "$line" ]; do
+    case $line in *ECS_CONTAINER_METADATA_URI_V4=*) return 0 ;; esac
+    line=
+  done <"/proc/$1/environ"
+  return 1
+}
+init=0 process=$$
+while [ "$process" -gt 0 ]; do
+  has_metadata "$process" && init=$process
+  parent=0
+  while read -r name value; do
+    case $name in PPid:) parent=$value ;; esac
+  done <"/proc/$process/status"
+  process=$parent
+done
+if [ "$init" -eq 0 ]; then
+  read -r name </proc/1/comm
+  case $name in sshd* | dropbear* | tini | dumb-init | docker-init) init=1 ;; esac
+fi
+state=
+for directory in "$@" "$HOME"; do
+  mkdir -m 700 "$directory/.fargate-$nonce" && state=$directory/.fargate-$nonce && break
+done
+environment=
+if [ "$state" ]; then
+  fargate_make_environment "$state" "$init"
+  . "$state/environment"
+  while read -r line; do
+    case $line in export*) environment=yes; break ;; esac
+  done <"$state/environment"
+fi
+echo "fargate-probe $nonce"
+echo "init=$init"
+echo "state=$state"
+echo "environment=$environment"
+for program in bash sh pwsh git gitlab-runner; do
+  command -v "$program" >/dev/null && echo "has=$program"
+done
+echo "fargate-probe $nonce"
+"""
+
+
+def stage_command(
+    *, nonce: str, size: int, shell: str, init_pid: int, state_directory: str
+) -> bytes:
+    """The command line that runs a script of `size` bytes, which follow on standard input.
+
+    Args:
+        nonce: What the end marker carries; hexadecimal.
+        size: The script's size in bytes.
+        shell: "bash", "sh" or "pwsh".
+        init_pid: The container's first process as the probe found it; 0 when unknown.
+        state_directory: The container's private directory that the probe made.
+    """
+    interpreter = (shell,)
+    script = f"{state_directory}/{nonce}"
+    if shell == "pwsh":
+        interpreter = (
+            "pwsh", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File",
+        )  # fmt: skip
+        script += ".ps1"
+    # The kill text finds the wrapper by this first line.
+    text = f": fargate-stage {nonce}\n{_ENVIRONMENT}{_STAGE}"
+    return _command(text, state_directory, nonce, str(size), str(init_pid), script, *interpreter)
+
+
+def kill_command(*, nonce: str, init_pid: int, grace: int) -> bytes:
+    """The command line that ends all processes of the stage `nonce`.
+
+    Args:
+        nonce: The stage's.
+        init_pid: The container's first process; 0 when unknown.
+        grace: Seconds from SIGTERM to SIGKILL.
+    """
+    return _command(_KILL, nonce, str(init_pid), str(grace))
+
+
+def probe_command(*, nonce: str, directories: tuple[str, ...]) -> bytes:
+    """The command line that looks at the container and makes the state directory.
+
+    Args:
+        nonce: Random; hexadecimal. Part of the state directory's name.
+        directories: Where that may be made, in order of preference.
+    """
+    return _command(_ENVIRONMENT + _PROBE, nonce, *directories)
+
+
+def _command(text: str, *words: str) -> bytes:
+    quoted = " ".join(_quote(word) for word in (text, "fargate", *words))
+    return f"exec /bin/sh -c {quoted}".encode()
+
+
+def _quote(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"

@@ -1,0 +1,257 @@
+"""Runs one script in the job container and tells how it ended."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from fargate_driver.ssh.connection import log_reason
+from fargate_driver.ssh.errors import MasterGoneError, SessionRefusedError
+from fargate_driver.ssh.marker import EndMarker
+from fargate_driver.ssh.mux import Session
+from fargate_driver.ssh.remote import kill_command, stage_command
+
+TYPE_CHECKING = False  # `typing` costs the run stage 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fargate_driver.ssh.connection import Connection
+
+_CHUNK = 65536
+_KILL_GRACE = 10
+"""Seconds from SIGTERM to SIGKILL after a cancel."""
+_KILL_LIMIT = 18.0
+"""Seconds after which a cancelled stage ends whatever the container says."""
+
+
+class Outcome:
+    """How a stage's session ended.
+
+    Attributes:
+        code: The script's own exit code (128+n where a signal ended it), None when no verdict
+            arrived: then nothing is known about the script, success least of all.
+        lost: Why there is no verdict; "" where there is one.
+        cancelled: Whether the stage was told to stop; then a code of 0 is no success either.
+    """
+
+    __slots__ = ("cancelled", "code", "lost")
+
+    def __init__(self, code: int | None, lost: str, *, cancelled: bool) -> None:
+        self.code = code
+        self.lost = lost
+        self.cancelled = cancelled
+
+
+def run_script(
+    connection: Connection,
+    script_path: str,
+    *,
+    shell: str,
+    init_pid: int,
+    state_directory: str,
+    cancelled: Callable[[], bool],
+    wakeup_fd: int,
+    stdout: int = 1,
+    stderr: int = 2,
+) -> Outcome:
+    """Run a script as a session on the job's master and pass its output on, byte for byte.
+
+    Args:
+        connection: The job's connection.
+        script_path: The script on this machine; of any size.
+        shell: "bash", "sh" or "pwsh", as the probe found.
+        init_pid: As the probe found.
+        state_directory: As the probe found.
+        cancelled: Asked after each event; once true, the stage's processes are ended: TERM, and
+            KILL after 10 s, while output goes on.
+        wakeup_fd: Non-blocking, readable when `cancelled` may have changed, as
+            `signal.set_wakeup_fd` makes it; drained here.
+        stdout: Where the script's standard output goes.
+        stderr: Where its standard error goes.
+
+    Returns:
+        The verdict. Background processes that the script left do not delay it.
+
+    Raises:
+        MasterGoneError: There is no connection; nothing was sent.
+        SessionRefusedError: No session could be opened; nothing ran.
+        OSError: The script file could not be read.
+    """
+    if cancelled():
+        return Outcome(None, "cancelled before anything ran", cancelled=True)
+    stage = _Stage(connection.directory, init_pid, (stdout, stderr))
+    with open(script_path, "rb", buffering=0) as script:
+        size = os.fstat(script.fileno()).st_size
+        command = stage_command(
+            nonce=stage.nonce,
+            size=size,
+            shell=shell,
+            init_pid=init_pid,
+            state_directory=state_directory,
+        )
+        try:
+            stage.start(command, script.fileno(), size)
+            stage.pump(cancelled, wakeup_fd)
+        finally:
+            stage.close()
+    return stage.outcome()
+
+
+class _Stage:
+    """The descriptors of a running stage, and what was heard so far."""
+
+    def __init__(self, directory: str, init_pid: int, targets: tuple[int, int]) -> None:
+        self.nonce = os.urandom(8).hex()
+        self._directory = directory
+        self._init_pid = init_pid
+        self._markers = (EndMarker(self.nonce), EndMarker(self.nonce))
+        self._targets = dict(zip(self._markers, targets, strict=True))
+        self._outputs: dict[int, EndMarker] = {}
+        self._feed = -1
+        self._script = -1
+        self._unsent = 0
+        self._session: Session | None = None
+        self._killer: Session | None = None
+        self._sessions: dict[int, Session] = {}
+        self._kill_deadline: float | None = None
+        self._unheard = False
+        """The runner closed its end of the output: it is gone, as after a cancel."""
+        self._poll = select.poll()
+
+    def start(self, command: bytes, script: int, size: int) -> None:
+        """Open the session; the script's bytes follow while output is pumped."""
+        self._script, self._unsent = script, size
+        # The master makes what it gets non-blocking: it gets pipes, never the runner's own.
+        stdin, self._feed = os.pipe()
+        os.set_blocking(self._feed, False)
+        passed = [stdin]
+        try:
+            for marker in self._markers:
+                output, write_end = os.pipe()
+                passed.append(write_end)
+                self._outputs[output] = marker
+                self._poll.register(output, select.POLLIN)
+            self._session = Session(self._directory, command, (stdin, passed[1], passed[2]))
+        finally:
+            for descriptor in passed:
+                os.close(descriptor)
+        self._sessions[self._session.fileno()] = self._session
+        self._poll.register(self._session, select.POLLIN)
+        self._poll.register(self._feed, select.POLLOUT)
+
+    def pump(self, cancelled: Callable[[], bool], wakeup_fd: int) -> None:
+        """Pass bytes both ways until both verdicts are in or both streams have ended."""
+        self._poll.register(wakeup_fd, select.POLLIN)
+        while not self._over():
+            if self._kill_deadline is None and (self._unheard or cancelled()):
+                self._kill()
+            for descriptor, _event in self._poll.poll(self._patience()):
+                if descriptor == self._feed:
+                    self._send()
+                elif descriptor in self._outputs:
+                    self._forward(descriptor)
+                elif descriptor == wakeup_fd:
+                    os.read(wakeup_fd, 512)
+                else:
+                    self._hear(self._sessions[descriptor])
+
+    def _over(self) -> bool:
+        if self._kill_deadline is not None:
+            if time.monotonic() >= self._kill_deadline:
+                return True
+            if self._killer is not None:
+                return False
+        return not self._outputs or all(marker.code is not None for marker in self._markers)
+
+    def _patience(self) -> float | None:
+        """Milliseconds to wait for an event; None is for ever."""
+        if self._kill_deadline is None:
+            return None
+        return max(self._kill_deadline - time.monotonic(), 0.0) * 1000
+
+    def _send(self) -> None:
+        """Send more of the script; the pipe stays open, its end tells the wrapper to leave."""
+        try:
+            sent = os.sendfile(self._feed, self._script, None, min(self._unsent, 1 << 20))
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            sent = 0
+        self._unsent -= sent
+        if not self._unsent or not sent:
+            self._poll.unregister(self._feed)
+
+    def _forward(self, descriptor: int) -> None:
+        marker = self._outputs[descriptor]
+        data = os.read(descriptor, _CHUNK)
+        passed = marker.feed(data) if data else marker.rest()
+        if passed and not self._unheard:
+            try:
+                _write(self._targets[marker], passed)
+            except BrokenPipeError:
+                self._unheard = True
+        if not data:
+            self._poll.unregister(descriptor)
+            del self._outputs[descriptor]
+            os.close(descriptor)
+
+    def _hear(self, session: Session) -> None:
+        try:
+            session.receive()
+        except SessionRefusedError:
+            if session is not self._killer:
+                raise
+            session.ended = True
+        if session.ended:
+            self._poll.unregister(session)
+            del self._sessions[session.fileno()]
+            session.close()
+            if session is self._killer:
+                self._killer = None
+
+    def _kill(self) -> None:
+        """Begin to end the stage's processes; a session of its own does it in the container."""
+        self._kill_deadline = time.monotonic() + _KILL_LIMIT
+        command = kill_command(nonce=self.nonce, init_pid=self._init_pid, grace=_KILL_GRACE)
+        nothing = os.open("/dev/null", os.O_RDWR)
+        try:
+            self._killer = Session(self._directory, command, (nothing, nothing, nothing))
+            self._sessions[self._killer.fileno()] = self._killer
+            self._poll.register(self._killer, select.POLLIN)
+        except MasterGoneError:
+            pass  # then the stage's own streams end as well
+        finally:
+            os.close(nothing)
+
+    def outcome(self) -> Outcome:
+        """What is known at the end."""
+        codes = [marker.code for marker in self._markers if marker.code is not None]
+        cancelled = self._kill_deadline is not None
+        if codes:
+            return Outcome(codes[0], "", cancelled=cancelled)
+        status = None if self._session is None else self._session.status
+        if status is not None:
+            lost = f"the session ended with status {status} before the script's end was reported"
+        else:
+            reason = log_reason(self._directory)
+            lost = (
+                f"the SSH connection was lost: {reason}"
+                if reason
+                else "the SSH connection was lost"
+            )
+        return Outcome(None, lost, cancelled=cancelled)
+
+    def close(self) -> None:
+        """Hang up. The container's side ends by that; what runs on in the background stays."""
+        for session in self._sessions.values():
+            session.close()
+        for descriptor in (*self._outputs, self._feed):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _write(target: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]

@@ -1,0 +1,40 @@
+"""The stage `cleanup`: stop the task and remove all that the job left."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from fargate_driver import jobs
+from fargate_driver.gitlab import exits
+from fargate_driver.gitlab.environment import RunnerEnvironment
+from fargate_driver.stages.cancel import ignore_sigterm
+from fargate_driver.stages.ending import end_job
+from fargate_driver.stages.place import job_directory
+
+if TYPE_CHECKING:
+    from fargate_driver.flags import Flags
+
+
+def main(flags: Flags) -> int:
+    """End what the job left; nothing to end is a success.
+
+    gitlab-runner calls this after every try of prepare and at the end of the job, shows stderr in
+    its own log only, and never calls it again.
+
+    Args:
+        flags: the command line's global flags.
+
+    Returns:
+        The exit code for gitlab-runner.
+
+    Raises:
+        DriverError: something may be left.
+    """
+    ignore_sigterm()
+    env = RunnerEnvironment.from_environ(os.environ)
+    job_id = env.variable("CI_JOB_ID") or ""
+    directory = jobs.linked(env.tmpdir, job_id) or job_directory(flags, env)
+    status = env.variable("CI_JOB_STATUS")
+    end_job(directory, f"the job is over ({status})" if status else "the job is over")
+    return exits.succeeded(env)

@@ -1,0 +1,186 @@
+"""The stage `prepare`: start the job's task and connect to it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from fargate_driver import jobs, log, settings
+from fargate_driver.console import say
+from fargate_driver.ecs import launch, watch
+from fargate_driver.ecs.client import Ecs
+from fargate_driver.ecs.errors import EcsError, StartTimeoutError
+from fargate_driver.ecs.target import Target
+from fargate_driver.errors import DriverError, JobConfigurationError
+from fargate_driver.gitlab import exits, job
+from fargate_driver.gitlab.environment import RunnerEnvironment
+from fargate_driver.ssh import keys, master, probe
+from fargate_driver.ssh.connection import Connection
+from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
+from fargate_driver.stages.ending import end_job
+
+if TYPE_CHECKING:
+    from fargate_driver.flags import Flags
+    from fargate_driver.gitlab.job import Job
+    from fargate_driver.settings import Settings
+
+_LOGGER = logging.getLogger(__name__)
+_LOOK_INTERVAL = 3.0
+"""Seconds between looks at the task while sshd is awaited."""
+
+
+def main(flags: Flags) -> int:
+    """Start the job's task and open the connection that the later stages use.
+
+    Args:
+        flags: the command line's global flags.
+
+    Returns:
+        The exit code for gitlab-runner.
+
+    Raises:
+        DriverError: no usable task; what was started is stopped, or named by the error.
+    """
+    env = RunnerEnvironment.from_environ(os.environ)
+    loaded = settings.load(flags, env)
+    this_job = job.load(env)
+    log.setup(loaded.settings, this_job)
+    for warning in loaded.warnings:
+        _LOGGER.warning(warning)
+    for warning in loaded.job_warnings:
+        say(f"WARNING: {warning}")
+    directory = os.path.join(loaded.settings.task_metadata.directory, this_job.key)  # noqa: PTH118 - as jobs.py has it
+    raise_on_sigterm()
+    try:
+        # What an earlier try of this job left would run beside the new task, unwatched.
+        end_job(directory, "another try of the same job begins")
+        jobs.create(directory)
+        jobs.link(directory, env.tmpdir, env.variable("CI_JOB_ID") or "")
+        _say_what_is_ignored(this_job)
+        _start(loaded.settings, this_job, directory)
+    except BaseException as e:
+        # The runner's cleanup may be far away, or never come.
+        ignore_sigterm()
+        cancelled = isinstance(e, Cancelled)
+        cause = "cancelled while it started" if cancelled else f"it could not start: {e}"
+        try:
+            end_job(directory, cause, hurry=cancelled)
+        except DriverError as left:
+            say(str(left))
+        if not cancelled:
+            raise
+        say("cancelled while the task started")
+        return exits.system_failed(env)
+    return exits.succeeded(env)
+
+
+def _start(config: Settings, this_job: Job, directory: str) -> None:
+    deadline = time.monotonic() + config.fargate.start_timeout
+    record = jobs.JobRecord(
+        directory,
+        description=this_job.describe(),
+        target=Target(
+            config.fargate.region,
+            config.fargate.cluster,
+            config.fargate.endpoint_url,
+            config.fargate.assume_role,
+        ),
+        user=config.ssh.username,
+        port=config.ssh.port,
+    )
+    public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
+    intent = jobs.Launch(launch.request(config, public_key), time.time())
+    record.launches.append(intent)
+    record.save()
+
+    ecs = Ecs(record.target, deadline=deadline)
+    try:
+        task = ecs.run_task(intent.request)
+    except EcsError as e:
+        intent.refused = e.refused
+        record.save()
+        raise _blame(e, config) from e
+    intent.task_arn = str(task["taskArn"])
+    record.save()
+    say(f"started task {intent.task_arn} of {task.get('taskDefinitionArn')}")
+
+    watcher = watch.Watch(
+        ecs,
+        intent.task_arn,
+        container_name=config.fargate.container_name,
+        deadline=deadline,
+        on_phase=_say_phase,
+    )
+    task = watcher.until_running(healthy=config.fargate.wait_for_healthy)
+    running = time.monotonic()
+    record.address = _address(ecs, watcher, task, config, deadline)
+    connection = Connection(directory, record.address, record.port, record.user)
+    master.open_master(connection, deadline, lambda _: watcher.look_again(_LOOK_INTERVAL))
+    found = probe.probe(connection, deadline)
+    record.shell, record.init_pid = found.shell, found.init_pid
+    record.state_directory = found.state_directory
+    record.save()
+    # The health check may have failed while sshd already answered.
+    watcher.look()
+    _say_phase("SSH", time.monotonic() - running)
+    _say_what_is_missing(found)
+
+
+def _blame(error: EcsError, config: Settings) -> DriverError:
+    """Tell the job's own task definition that ECS refuses from an operator's mistake."""
+    if (
+        error.refused
+        and error.code in ("ClientException", "InvalidParameterException")
+        and config.task_definition_source == "job"
+        and "task" in str(error).lower()
+    ):
+        return JobConfigurationError(
+            f"FARGATE_TASK_DEFINITION: ECS refuses {config.fargate.task_definition!r}: {error}"
+        )
+    return error
+
+
+def _address(
+    ecs: Ecs, watcher: watch.Watch, task: dict[str, Any] | None, config: Settings, deadline: float
+) -> str:
+    """Find where to connect to; ECS may show a task as RUNNING before its address."""
+    while True:
+        address = None
+        if task and config.fargate.connects_to_public_ip:
+            interface = watch.network_interface(task)
+            address = ecs.public_address(interface) if interface else None
+        elif task:
+            address = watch.private_address(task, config.fargate.container_name)
+        if address:
+            return address
+        if time.monotonic() > deadline:
+            kind = "public" if config.fargate.connects_to_public_ip else "private"
+            raise StartTimeoutError(
+                f"the task runs, but got no {kind} address within StartTimeout; see"
+                " EnablePublicIP, UsePublicIP and the subnet's settings"
+            )
+        time.sleep(1)
+        task = watcher.look()
+
+
+def _say_phase(name: str, seconds: float) -> None:
+    say(f"  {name:<10} {seconds:7.1f} s")
+
+
+def _say_what_is_ignored(this_job: Job) -> None:
+    ignored = []
+    if this_job.image:
+        ignored.append(f"image: {this_job.image}")
+    if this_job.services:
+        ignored.append(f"services: {', '.join(this_job.services)}")
+    if ignored:
+        say(f"ignored: {'; '.join(ignored)} (the task definition names the job's image)")
+
+
+def _say_what_is_missing(found: probe.Probe) -> None:
+    if "git" not in found.programs:
+        say("the job's image has no git: sources can't be fetched")
+    if "gitlab-runner" not in found.programs:
+        say("the job's image has no gitlab-runner: artifacts and caches are skipped")

@@ -1,0 +1,114 @@
+"""The stage `run`: run one of gitlab-runner's scripts in the job's task.
+
+It is called several times per job, so it imports what every call needs and nothing else; what only
+a failure needs is imported there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from fargate_driver import jobs
+from fargate_driver.console import say
+from fargate_driver.errors import DriverError
+from fargate_driver.gitlab import exits
+from fargate_driver.gitlab.environment import RunnerEnvironment
+from fargate_driver.ssh.connection import Connection
+from fargate_driver.ssh.errors import MasterGoneError
+from fargate_driver.ssh.session import Outcome, run_script
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fargate_driver.flags import Flags
+    from fargate_driver.jobs import JobRecord
+
+_RECONNECT = 30.0
+"""Seconds for a new connection where the master is gone but the task may not be."""
+
+
+def main(flags: Flags, script: str, stage: str) -> int:
+    """Run the script and report its own verdict; anything less is a system failure.
+
+    Args:
+        flags: the command line's global flags.
+        script: the script's path on this host; a .ps1 is PowerShell's.
+        stage: the name of gitlab-runner's sub-stage.
+
+    Returns:
+        The exit code for gitlab-runner.
+
+    Raises:
+        DriverError: the script was not run.
+    """
+    cancel = _Cancel()
+    env = RunnerEnvironment.from_environ(os.environ)
+    record = _record(flags, env)
+    try:
+        outcome = _run(record, script, cancel)
+    except MasterGoneError as e:
+        outcome = _run_on_new_connection(record, script, cancel, e)
+    if outcome.cancelled:
+        say(f"{stage}: cancelled")
+        return exits.system_failed(env)
+    if outcome.code is None:
+        from fargate_driver.stages import lost
+
+        say(f"{stage}: {outcome.lost}; {lost.why(record)}")
+        return exits.system_failed(env)
+    return exits.script_failed(env, outcome.code) if outcome.code else exits.succeeded(env)
+
+
+class _Cancel:
+    """SIGTERM as something that can be asked and waited for."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self.wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._handle)
+        signal.signal(signal.SIGINT, self._handle)
+
+    def _handle(self, _signal: int, _frame: object) -> None:
+        self.wanted = True
+
+
+def _record(flags: Flags, env: RunnerEnvironment) -> JobRecord:
+    directory = jobs.linked(env.tmpdir, env.variable("CI_JOB_ID") or "")
+    if not directory:
+        from fargate_driver.stages.place import job_directory
+
+        directory = job_directory(flags, env)
+    record = jobs.load(directory)
+    if not record or not record.address:
+        raise DriverError(f"{directory}: no record of a started task; did prepare succeed?")
+    return record
+
+
+def _connection(record: JobRecord) -> Connection:
+    return Connection(record.directory, record.address or "", record.port, record.user)
+
+
+def _run(record: JobRecord, script: str, cancel: _Cancel) -> Outcome:
+    return run_script(
+        _connection(record),
+        script,
+        shell="pwsh" if script.endswith(".ps1") else record.shell,
+        init_pid=record.init_pid,
+        state_directory=record.state_directory,
+        cancelled=lambda: cancel.wanted,
+        wakeup_fd=cancel.wakeup,
+    )
+
+
+def _run_on_new_connection(
+    record: JobRecord, script: str, cancel: _Cancel, gone: MasterGoneError
+) -> Outcome:
+    """Connect again, to the same host key, and run the script; nothing of it was sent before."""
+    from fargate_driver.ssh.master import reopen_master
+
+    try:
+        reopen_master(_connection(record), _RECONNECT)
+        return _run(record, script, cancel)
+    except DriverError as e:
+        return Outcome(None, f"{gone}; a new connection failed: {e}", cancelled=cancel.wanted)

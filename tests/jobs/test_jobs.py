@@ -1,0 +1,165 @@
+"""The job record: what a crash, a hostile value or another version may leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fargate_driver import jobs
+from fargate_driver.ecs.target import Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def record(directory: Path) -> jobs.JobRecord:
+    target = Target("us-east-1", "ci", "http://127.0.0.1:1", None)
+    return jobs.JobRecord(str(directory), description="job 7", target=target, user="root", port=22)
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    saved = record(tmp_path)
+    saved.launches.append(jobs.Launch({"clientToken": "t", "tags": []}, 12.5, "arn:task", True))
+    saved.address, saved.shell, saved.init_pid = "127.0.0.9", "bash", 1
+    saved.state_directory = "/tmp/.x"
+    saved.save()
+    loaded = jobs.load(str(tmp_path))
+    assert loaded is not None
+    for name in jobs.JobRecord.__slots__:
+        if name not in ("launches", "target"):
+            assert getattr(loaded, name) == getattr(saved, name), name
+    assert loaded.target.endpoint_url == "http://127.0.0.1:1"
+    assert loaded.target.assume_role is None
+    (launch,) = loaded.launches
+    assert (launch.request, launch.created) == ({"clientToken": "t", "tags": []}, 12.5)
+    assert (launch.task_arn, launch.refused) == ("arn:task", True)
+    assert loaded.task_arn == "arn:task"
+
+
+@given(text=st.text())
+def test_any_text_survives(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = tmp_path_factory.mktemp("job")
+    saved = record(directory)
+    saved.description = text
+    try:
+        saved.save()
+    except UnicodeEncodeError:
+        pytest.fail("a lone surrogate must not cost a record")
+    loaded = jobs.load(str(directory))
+    assert loaded is not None
+    assert loaded.description == text
+
+
+def test_directory_and_record_are_private_whatever_the_umask_is(tmp_path: Path) -> None:
+    directory = tmp_path / "records" / "7-abc"
+    before = os.umask(0)
+    try:
+        jobs.create(str(directory))
+        record(directory).save()
+    finally:
+        os.umask(before)
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in directory.iterdir()}
+    assert modes == {"record.json": 0o600}
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o700
+
+
+def test_an_existing_parent_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    jobs.create(str(tmp_path / "7-abc"))
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_parent_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(jobs.RecordError, match=r"\[TaskMetadata\] Directory .*/file: "):
+        jobs.create(str(tmp_path / "file" / "7-abc"))
+
+
+def test_no_record_yet_is_none(tmp_path: Path) -> None:
+    assert jobs.load(str(tmp_path)) is None
+    (tmp_path / "record.json.new").write_text("{half")
+    assert jobs.load(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "7", '{"version": 1}', '{"version": null}', "\xff"]
+)
+def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "record.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(jobs.RecordError, match="record"):
+        jobs.load(str(tmp_path))
+
+
+@given(data=JSON)
+def test_no_json_is_a_traceback(data: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = tmp_path_factory.mktemp("job")
+    (directory / "record.json").write_text(json.dumps(data))
+    with pytest.raises(jobs.RecordError):
+        jobs.load(str(directory))
+
+
+def test_a_newer_record_is_left_alone(tmp_path: Path) -> None:
+    record(tmp_path).save()
+    data = json.loads((tmp_path / "record.json").read_text())
+    (tmp_path / "record.json").write_text(json.dumps(data | {"version": 99}))
+    with pytest.raises(
+        jobs.RecordError, match=r"another version of the driver \(record version 99"
+    ):
+        jobs.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(("age", "replayable"), [(5, True), (22 * 3600, True), (24 * 3600, False)])
+def test_old_intents_are_never_replayed(age: float, replayable: bool) -> None:
+    assert jobs.Launch({}, time.time() - age).replayable is replayable
+
+
+def test_an_intent_from_the_future_is_not_replayed() -> None:
+    assert not jobs.Launch({}, time.time() + 3600).replayable
+
+
+def test_links_lead_to_the_job_they_were_made_for(tmp_path: Path) -> None:
+    temporary, directory = tmp_path / "tmp", tmp_path / "7-abc"
+    temporary.mkdir()
+    directory.mkdir()
+    jobs.link("/nowhere", str(temporary), "7")
+    jobs.link(str(directory), str(temporary), "7")
+    assert jobs.linked(str(temporary), "7") == str(directory)
+    assert jobs.linked(str(temporary), "8") is None
+    directory.rmdir()
+    assert jobs.linked(str(temporary), "7") is None
+
+
+@pytest.mark.parametrize("job_id", ["", "../7", "7/..", "x" * 9000, "٣", "-1", "7\n"])
+def test_no_link_is_made_for_what_is_no_job_id(tmp_path: Path, job_id: str) -> None:
+    jobs.link("/somewhere", str(tmp_path), job_id)
+    assert list(tmp_path.iterdir()) == []
+    assert jobs.linked(str(tmp_path), job_id) is None
+
+
+def test_no_tmpdir_is_no_link() -> None:
+    jobs.link("/somewhere", None, "7")
+    assert jobs.linked(None, "7") is None
+
+
+def test_remove_takes_all_and_may_be_called_again(tmp_path: Path) -> None:
+    directory = tmp_path / "7-abc"
+    directory.mkdir()
+    record(directory).save()
+    (directory / "key").write_text("secret")
+    jobs.remove(str(directory))
+    jobs.remove(str(directory))
+    assert list(tmp_path.iterdir()) == []

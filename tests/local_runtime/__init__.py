@@ -1,0 +1,1 @@
+"""Tests of the embedded Fargate's runtimes, with real processes and SSH clients."""
