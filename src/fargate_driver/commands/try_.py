@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _SYSTEM_FAILURE = 2
 _DIRECTORIES = Place(builds_dir="/builds", cache_dir="/cache")
-"""What a runner's own configuration usually says; the driver's BuildsDir and CacheDir come first."""
+"""What a runner's own configuration usually says; BuildsDir and CacheDir come first."""
 
 
 def _read_variable(
@@ -69,6 +69,7 @@ def _read_variable(
 @click.pass_obj
 def try_(
     flags: Flags,
+    *,
     config: Path | None,
     image: str | None,
     services: tuple[str, ...],
