@@ -1,0 +1,209 @@
+"""`fargate try`: runs one job from start to end, as gitlab-runner would."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fargate_driver.flags import GLOBAL_FLAGS, Flags
+from fargate_driver.runner.console import ConsoleLog
+from fargate_driver.runner.embedded import EmbeddedFargateError, embedded_fargate
+from fargate_driver.runner.executor import Result, Runner
+from fargate_driver.runner.job import Job, Variable, describe
+from fargate_driver.runner.variables import Place
+
+if TYPE_CHECKING:
+    from fargate_driver.runner.shells import Shell
+
+_SYSTEM_FAILURE = 2
+_DIRECTORIES = Place(builds_dir="/builds", cache_dir="/cache")
+"""What a runner's own configuration usually says; BuildsDir and CacheDir come first."""
+
+
+def _read_variable(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> list[Variable]:
+    try:
+        return [Variable.parse(_checked(text)) for text in texts]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command(
+    "try",
+    epilog="\b\nExamples:\n"
+    "  fargate try -- echo hello\n"
+    "  fargate try --config fargate.toml --variable GREETING=hi --script job.sh\n",
+    context_settings={"allow_interspersed_args": False},
+)
+@click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path),
+    help="The driver's configuration; without it the job runs on an embedded Fargate.",
+)
+@click.option("--image", help="The job's image:.")
+@click.option("--service", "services", multiple=True, help="A service of the job; repeatable.")
+@click.option(
+    "--variable",
+    "variables",
+    multiple=True,
+    metavar="K=V",
+    callback=_read_variable,
+    help="A variable of the job, taken as it stands; repeatable.",
+)
+@click.option("--shell", type=click.Choice(["bash", "sh"]), default="bash", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="End with the result as one JSON object.")
+@click.option("--script", type=click.Path(path_type=Path), help="A file with the job's script.")
+@click.argument("command", nargs=-1)
+@click.pass_obj
+def try_(
+    flags: Flags,
+    *,
+    config: Path | None,
+    image: str | None,
+    services: tuple[str, ...],
+    variables: list[Variable],
+    shell: Shell,
+    as_json: bool,
+    script: Path | None,
+    command: tuple[str, ...],
+) -> int:
+    """Run one job through config, prepare, run and cleanup, exactly as gitlab-runner would.
+
+    Without --config it runs on an embedded Fargate that lives as long as this command. The job has
+    no sources. The exit code is that of its script, or 2 for a system failure.
+    """
+    if flags.config and config is None:
+        config = Path(flags.config)
+    job = describe(
+        [_read_script(script, command)],
+        # Two of these at once, on one configuration, are two jobs.
+        job_id=secrets.randbelow(9 * 10**8) + 10**8,
+        name="try",
+        server_url="https://gitlab.example.com",
+        project="fargate/try",
+        image=image and _checked(image),
+        services=[_checked(service) for service in services],
+        variables=variables,
+    )
+    attempt = _Attempt(_driver_flags(flags), job, shell)
+    try:
+        result = asyncio.run(attempt.run(config))
+    except EmbeddedFargateError as error:
+        click.echo(f"fargate: {error}", err=True)
+        result = Result("system_failure", reason=str(error))
+    except OSError as error:
+        click.echo(f"fargate: {error}", err=True)
+        result = Result("system_failure", reason=str(error))
+    if as_json:
+        attempt.log.line(
+            json.dumps(
+                {
+                    "status": result.status,
+                    "exit_code": result.exit_code,
+                    "phases": {name: round(s, 3) for name, s in result.phases.items()},
+                }
+            )
+        )
+    if attempt.signal is not None:
+        return 128 + attempt.signal
+    return _exit_code(result)
+
+
+class _Attempt:
+    """One run of the command: a job, and the signals that may end it early."""
+
+    def __init__(self, driver_flags: list[str], job: Job, shell: Shell) -> None:
+        self.signal: signal.Signals | None = None
+        self.log = ConsoleLog(lambda: self._end(signal.SIGPIPE))
+        self._driver_flags = driver_flags
+        self._job = job
+        self._shell: Shell = shell
+        self._runner: Runner | None = None
+        self._task: asyncio.Task[object] | None = None
+
+    async def run(self, config: Path | None) -> Result:
+        """Run the job on what the configuration describes, or on an embedded Fargate."""
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._end, number)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                if config is None:
+                    config = await stack.enter_async_context(embedded_fargate())
+                driver = (sys.executable, "-m", "fargate_driver")
+                self._runner = Runner(
+                    (*driver, "--config", str(config.absolute()), *self._driver_flags, "custom"),
+                    self._job,
+                    self.log,
+                    environment=os.environ,
+                    place=_DIRECTORIES,
+                    shell=self._shell,
+                )
+                return await self._runner.run()
+        except asyncio.CancelledError:
+            return Result("canceled", reason="ended before the job began")
+
+    def _end(self, number: signal.Signals) -> None:
+        """Cancel the job; a second signal no longer waits for its script to end."""
+        first = self.signal is None
+        self.signal = self.signal or number
+        if self._runner is not None:
+            self._runner.abort()
+        elif first and self._task is not None:
+            self._task.cancel()
+
+
+def _read_script(script: Path | None, command: tuple[str, ...]) -> str:
+    if (script is None) == (not command):
+        raise click.UsageError("name either a command after -- or a file with --script")
+    if script is None:
+        return _checked(shlex.join(command))
+    try:
+        return _checked(script.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise click.UsageError(f"--script {script}: not UTF-8") from None
+    except OSError as error:
+        raise click.UsageError(f"--script {script}: {error.strerror}") from None
+
+
+def _checked(text: str) -> str:
+    """Refuse what neither a job response nor a script can hold."""
+    if "\0" in text:
+        raise click.UsageError("a script can't hold a NUL byte")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise click.UsageError(f"not UTF-8: {text!r:.60}") from None
+    return text
+
+
+def _driver_flags(flags: Flags) -> list[str]:
+    """The global flags of this call, for the driver's calls."""
+    found = []
+    for name, metavar, _ in GLOBAL_FLAGS:
+        value = getattr(flags, name.replace("-", "_"))
+        if value and name != "config":
+            found += [f"--{name}" if metavar is None else f"--{name}={value}"]
+    return found
+
+
+def _exit_code(result: Result) -> int:
+    if result.status == "success":
+        return 0
+    if result.status == "script_failure":
+        # No larger one fits, and only a success is 0.
+        return result.exit_code if result.exit_code and 0 < result.exit_code < 256 else 1
+    return _SYSTEM_FAILURE
