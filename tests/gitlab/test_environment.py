@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from front_calls import RECORDED, call_environment
 
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab.environment import RunnerEnvironment, system_failure_exit_code
+from front_calls import RECORDED, call_environment
 
 
 def test_every_recorded_call() -> None:

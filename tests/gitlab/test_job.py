@@ -5,12 +5,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from front_calls import RECORDED, environment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab.job import Job, load
+from front_calls import RECORDED, environment
 
 if TYPE_CHECKING:
     from pathlib import Path

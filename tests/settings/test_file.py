@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from front_calls import MINIMAL, environment, flags
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from fargate_driver.errors import JobConfigurationError
 from fargate_driver.settings import ConfigurationError, Settings, load
 from fargate_driver.settings.model import SECTIONS, keys_of
+from front_calls import MINIMAL, environment, flags
 
 RUNNERS = 'concurrent = 1\n[[runners]]\nname = "x"\n'
 # Each example overwrites the same file.

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from front_calls import MINIMAL, environment, flags
 
 from fargate_driver.errors import JobConfigurationError
 from fargate_driver.settings import ConfigurationError, Loaded, load
+from front_calls import MINIMAL, environment, flags
 
 if TYPE_CHECKING:
     from fargate_driver.gitlab.environment import RunnerEnvironment
