@@ -80,6 +80,8 @@ def _run_stage(flags: Flags, stage: str, arguments: list[str]) -> int:
     # the runner then waits for its jobs, so the job's processes have to go on.
     signal.signal(signal.SIGQUIT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Keys, records and ssh's own files are for this user alone.
+    os.umask(0o077)
     try:
         code: int = import_module("fargate_driver.stages." + stage).main(flags, *arguments)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback in a job's log

@@ -74,7 +74,7 @@ def open_master(connection: Connection, deadline: float, on_retry: Callable[[str
     Args:
         connection: Where to connect.
         deadline: When to give up, as `time.monotonic` counts.
-        on_retry: Told once about each new reason to wait.
+        on_retry: Told the reason each time before waiting; what it raises ends the attempts.
 
     Raises:
         HostKeyChangedError: Another host key than the pinned one; at once.
@@ -82,7 +82,7 @@ def open_master(connection: Connection, deadline: float, on_retry: Callable[[str
         UnreachableError: No SSH server answered until the deadline.
         DriverError: ssh is missing here, or cannot talk to this server at all.
     """
-    pause, said = 0.02, ""
+    pause = 0.02
     while True:
         left = deadline - time.monotonic()
         trouble = _attempt(connection, max(left, 1.0))
@@ -93,9 +93,7 @@ def open_master(connection: Connection, deadline: float, on_retry: Callable[[str
         pause = min(max(pause * 1.5, 1.0), 6.0) if refused else min(pause * 1.5, 1.0)
         if trouble.final or time.monotonic() + pause >= deadline:
             raise trouble.error(trouble.text)
-        if trouble.text != said:
-            said = trouble.text
-            on_retry(said)
+        on_retry(trouble.text)
         time.sleep(pause)
 
 

@@ -47,8 +47,6 @@ def main(flags: Flags) -> int:
     loaded = settings.load(flags, env)
     this_job = job.load(env)
     log.setup(loaded.settings, this_job)
-    for warning in loaded.warnings:
-        _LOGGER.warning(warning)
     for warning in loaded.job_warnings:
         say(f"WARNING: {warning}")
     directory = os.path.join(loaded.settings.task_metadata.directory, this_job.key)
@@ -117,7 +115,7 @@ def _start(config: Settings, this_job: Job, directory: str) -> None:
     running = time.monotonic()
     record.address = _address(ecs, watcher, task, config, deadline)
     connection = Connection(directory, record.address, record.port, record.user)
-    master.open_master(connection, deadline, lambda _: watcher.look_again(_LOOK_INTERVAL))
+    master.open_master(connection, deadline, _Waiting(watcher))
     found = probe.probe(connection, deadline)
     record.shell, record.init_pid = found.shell, found.init_pid
     record.state_directory = found.state_directory
@@ -126,6 +124,21 @@ def _start(config: Settings, this_job: Job, directory: str) -> None:
     watcher.look()
     _say_phase("SSH", time.monotonic() - running)
     _say_what_is_missing(found)
+
+
+class _Waiting:
+    """What is done while sshd is awaited: see that the task lives, tell new reasons."""
+
+    def __init__(self, watcher: watch.Watch) -> None:
+        self._watcher = watcher
+        self._quiet_until = time.monotonic() + _LOOK_INTERVAL
+        self._said = ""
+
+    def __call__(self, reason: str) -> None:
+        self._watcher.look_again(_LOOK_INTERVAL)
+        if reason != self._said and time.monotonic() > self._quiet_until:
+            self._said = reason
+            say(f"waiting for SSH: {reason}")
 
 
 def _blame(error: EcsError, config: Settings) -> DriverError:
