@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from front_calls import environment
 
 from fargate_driver.errors import DriverError, JobConfigurationError
 from fargate_driver.gitlab import exits
+from front_calls import environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,7 @@ class RunnerEnvironment:
         build_exit_code_file: Where to leave the script's real exit code (since runner 17.9), or
             None.
         job_response_file: The job as GitLab sent it, as JSON (since runner 14.1), or None.
-        tmpdir: The job's folder on the runner's host; it lasts until cleanup has ended.
+        tmpdir: The job's folder on the runner's host, which lasts until cleanup has ended, or None.
     """
 
     __slots__ = (
@@ -44,7 +44,7 @@ class RunnerEnvironment:
         self.system_failure_exit_code = _exit_code(environ, "SYSTEM_FAILURE_EXIT_CODE")
         self.build_exit_code_file = environ.get("BUILD_EXIT_CODE_FILE") or None
         self.job_response_file = environ.get("JOB_RESPONSE_FILE") or None
-        self.tmpdir = environ.get("TMPDIR") or "/tmp"  # noqa: S108 - only where called by hand
+        self.tmpdir = environ.get("TMPDIR") or None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> RunnerEnvironment:

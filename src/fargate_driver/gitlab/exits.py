@@ -43,9 +43,9 @@ def script_failed(env: RunnerEnvironment, code: int) -> int:
     part = f"{path}.{os.getpid()}"
     try:
         # The runner may read at any time after a timeout, so the file is never seen half-written.
-        with open(part, "w", encoding="ascii") as file:  # noqa: PTH123 - pathlib's import is slow
+        with open(part, "w", encoding="ascii") as file:
             file.write(f"{code}\n")
-        os.replace(part, path)  # noqa: PTH105 - pathlib's import is slow
+        os.replace(part, path)
     except OSError as error:
         _remove(part)
         say(f"the script exited with {code}, but {path} can't be written: {error.strerror}")
@@ -79,7 +79,7 @@ def _forget_code(env: RunnerEnvironment) -> bool:
 
 def _remove(path: str) -> bool:
     try:
-        os.unlink(path)  # noqa: PTH108 - pathlib's import is slow
+        os.unlink(path)
     except FileNotFoundError:
         return True
     except OSError:

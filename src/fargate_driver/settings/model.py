@@ -117,6 +117,15 @@ class Fargate(Section):
         "seconds, from 1 to 86400",
         600.0,
     )
+    wait_for_healthy: bool = key(
+        "WaitForHealthy",
+        "Wait for the health check of the job's container to report HEALTHY before the job starts. "
+        "ECS shows UNKNOWN both while a first check runs and where none is defined, so the driver "
+        "can't tell by itself; a container that turns UNHEALTHY while the job starts fails it "
+        "either way.",
+        "true or false",
+        default=False,
+    )
     builds_dir: Annotated[str, AfterValidator(values.absolute)] | None = key(
         "BuildsDir",
         "Folder in the job's container for sources. "
