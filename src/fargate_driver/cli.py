@@ -85,19 +85,24 @@ def _run_stage(flags: Flags, stage: str, arguments: list[str]) -> int:
     try:
         code: int = import_module("fargate_driver.stages." + stage).main(flags, *arguments)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback in a job's log
-        return _failed(flags, error)
+        return _failed(explained(flags, error))
     return code
 
 
-def _failed(flags: Flags, error: BaseException) -> int:
+def explained(flags: Flags, error: BaseException) -> DriverError:
+    """What ended a command, as one line; the traceback is shown with --debug only."""
     if flags.debug:
         sys.excepthook(type(error), error, error.__traceback__)
+    if isinstance(error, DriverError):
+        return error
     if isinstance(error, KeyboardInterrupt):
-        error = DriverError("interrupted")
-    elif not isinstance(error, DriverError):
-        hint = "" if flags.debug else "; --debug shows the traceback"
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        error = DriverError(f"internal error: {text} (please report this{hint})")
+        return DriverError("interrupted")
+    hint = "" if flags.debug else "; --debug shows the traceback"
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return DriverError(f"internal error: {text} (please report this{hint})")
+
+
+def _failed(error: DriverError) -> int:
     try:
         env = RunnerEnvironment.from_environ(os.environ)
     except DriverError as unusable:

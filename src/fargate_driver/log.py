@@ -40,14 +40,13 @@ def setup(settings: Settings, job: Job | None = None) -> None:
         job: Where known, every record names it.
     """
     handler = _handler(settings)
-    to_file = isinstance(handler, logging.StreamHandler) and handler.stream is not sys.stderr
     fields: dict[str, Any] = {}
     if job:
         fields = {"job": job.id, "pipeline": job.pipeline_id, "project": job.project_path}
     if settings.log_format == "json":
         handler.setFormatter(_Json(fields))
     else:
-        handler.setFormatter(_Text(fields, stamped=to_file))
+        handler.setFormatter(_Text(fields, stamped=isinstance(handler, _FileHandler)))
     logger = logging.getLogger("fargate_driver")
     for old in logger.handlers[:]:
         logger.removeHandler(old)
@@ -71,7 +70,11 @@ def _handler(settings: Settings) -> logging.Handler:
 
 
 class _FileHandler(logging.StreamHandler[Any]):
-    """Closes its file, which StreamHandler leaves to others."""
+    """Closes its file, which StreamHandler leaves to others, and takes a full disk calmly."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's name
+        # In an except block. logging's own would print a traceback into the job's log.
+        say(f"LogFile can't be written: {sys.exc_info()[1]}")
 
     def close(self) -> None:
         self.stream.close()

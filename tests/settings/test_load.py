@@ -55,6 +55,7 @@ def test_the_smallest_file_has_the_documented_defaults() -> None:
         "container_name": "ci-coordinator",
         "endpoint_url": None,
         "start_timeout": 600.0,
+        "wait_for_healthy": False,
         "builds_dir": None,
         "cache_dir": None,
         "assume_role": None,
@@ -118,6 +119,7 @@ def test_a_file_as_people_publish_them() -> None:
             "http://127.0.0.1:4500",
         ),
         ("Fargate", "StartTimeout = 90", "start_timeout", 90),
+        ("Fargate", "WaitForHealthy = true", "wait_for_healthy", True),
         ("Fargate", "StartTimeout = 1.5", "start_timeout", 1.5),
         ("Fargate", 'BuildsDir = "/builds"', "builds_dir", "/builds"),
         ("Fargate", 'CacheDir = "/cache"', "cache_dir", "/cache"),
@@ -157,8 +159,10 @@ def test_the_second_names_of_the_lists() -> None:
     text = MINIMAL.replace("Subnet =", "subnets =").replace("SecurityGroup =", "SecurityGroups =")
     assert loaded(text).settings.fargate.subnets == ("subnet-0abc",)
     assert mistakes(text.replace('"sg-0abc"', "[]")) == [
-        "f.toml: [Fargate] SecurityGroups: is an empty list; "
-        "allowed: a security group id (sg-…) or a list of up to 5"
+        (
+            "f.toml: [Fargate] SecurityGroups: is an empty list; "
+            "allowed: a security group id (sg-…) or a list of up to 5"
+        )
     ]
 
 
@@ -190,38 +194,50 @@ def test_relative_paths_count_from_the_current_folder(folder: Path) -> None:
         (
             "Fargate",
             'Subnet = "sg-1"',
-            "[Fargate] Subnet: 'sg-1' is not allowed; "
-            "allowed: a subnet id (subnet-…) or a list of up to 16",
+            (
+                "[Fargate] Subnet: 'sg-1' is not allowed; "
+                "allowed: a subnet id (subnet-…) or a list of up to 16"
+            ),
         ),
         (
             "Fargate",
             'Subnet = ["subnet-1", 2]',
-            "[Fargate] Subnet: has a whole number (2) in it; "
-            "allowed: a subnet id (subnet-…) or a list of up to 16",
+            (
+                "[Fargate] Subnet: has a whole number (2) in it; "
+                "allowed: a subnet id (subnet-…) or a list of up to 16"
+            ),
         ),
         (
             "Fargate",
             'Subnet = ["subnet-1", "subnet-1"]',
-            "[Fargate] Subnet: 'subnet-1' is in it twice; "
-            "allowed: a subnet id (subnet-…) or a list of up to 16",
+            (
+                "[Fargate] Subnet: 'subnet-1' is in it twice; "
+                "allowed: a subnet id (subnet-…) or a list of up to 16"
+            ),
         ),
         (
             "Fargate",
             f"Subnet = {[f'subnet-{n}' for n in range(17)]}",
-            "[Fargate] Subnet: has 17 of them; "
-            "allowed: a subnet id (subnet-…) or a list of up to 16",
+            (
+                "[Fargate] Subnet: has 17 of them; "
+                "allowed: a subnet id (subnet-…) or a list of up to 16"
+            ),
         ),
         (
             "Fargate",
             f"SecurityGroup = {[f'sg-{n}' for n in range(6)]}",
-            "[Fargate] SecurityGroup: has 6 of them; "
-            "allowed: a security group id (sg-…) or a list of up to 5",
+            (
+                "[Fargate] SecurityGroup: has 6 of them; "
+                "allowed: a security group id (sg-…) or a list of up to 5"
+            ),
         ),
         (
             "Fargate",
             'TaskDefinition = "a:0"',
-            "[Fargate] TaskDefinition: 'a:0' is not allowed; "
-            "allowed: family, family:revision, or an ARN of one",
+            (
+                "[Fargate] TaskDefinition: 'a:0' is not allowed; "
+                "allowed: family, family:revision, or an ARN of one"
+            ),
         ),
         (
             "Fargate",
@@ -231,26 +247,34 @@ def test_relative_paths_count_from_the_current_folder(folder: Path) -> None:
         (
             "Fargate",
             "UsePublicIP = true",
-            "[Fargate] UsePublicIP: is true, but without EnablePublicIP a task has no public "
-            "address; allowed: true (together with EnablePublicIP = true) or false",
+            (
+                "[Fargate] UsePublicIP: is true, but without EnablePublicIP a task has no public "
+                "address; allowed: true (together with EnablePublicIP = true) or false"
+            ),
         ),
         (
             "Fargate",
             'PlatformVersion = "1.4"',
-            "[Fargate] PlatformVersion: '1.4' is not allowed; "
-            "allowed: LATEST or a version like 1.4.0",
+            (
+                "[Fargate] PlatformVersion: '1.4' is not allowed; "
+                "allowed: LATEST or a version like 1.4.0"
+            ),
         ),
         (
             "Fargate",
             'EndpointURL = "http://u:secret@example.com"',
-            "[Fargate] EndpointURL: holds a user name or password; "
-            "allowed: an http:// or https:// address without user name, query and fragment",
+            (
+                "[Fargate] EndpointURL: holds a user name or password; "
+                "allowed: an http:// or https:// address without user name, query and fragment"
+            ),
         ),
         (
             "Fargate",
             'EndpointURL = "localhost:80"',
-            "[Fargate] EndpointURL: 'localhost:80' is not allowed; "
-            "allowed: an http:// or https:// address without user name, query and fragment",
+            (
+                "[Fargate] EndpointURL: 'localhost:80' is not allowed; "
+                "allowed: an http:// or https:// address without user name, query and fragment"
+            ),
         ),
         (
             "Fargate",
@@ -275,14 +299,18 @@ def test_relative_paths_count_from_the_current_folder(folder: Path) -> None:
         (
             "Fargate",
             'AssumeRole = "ci"',
-            "[Fargate] AssumeRole: 'ci' is not allowed; "
-            "allowed: a role's ARN like arn:aws:iam::123456789012:role/ci",
+            (
+                "[Fargate] AssumeRole: 'ci' is not allowed; "
+                "allowed: a role's ARN like arn:aws:iam::123456789012:role/ci"
+            ),
         ),
         (
             "Fargate",
             'PropagateTags = "SERVICE"',
-            "[Fargate] PropagateTags: is a string ('SERVICE'); "
-            'allowed: true, false, "TASK_DEFINITION" or "NONE"',
+            (
+                "[Fargate] PropagateTags: is a string ('SERVICE'); "
+                'allowed: true, false, "TASK_DEFINITION" or "NONE"'
+            ),
         ),
         (
             "TaskMetadata",
@@ -292,8 +320,10 @@ def test_relative_paths_count_from_the_current_folder(folder: Path) -> None:
         (
             "SSH",
             'Username = "-oProxyCommand=x"',
-            "[SSH] Username: '-oProxyCommand=x' is not allowed; "
-            "allowed: a user name of letters, digits and _.- that starts with no dash or dot",
+            (
+                "[SSH] Username: '-oProxyCommand=x' is not allowed; "
+                "allowed: a user name of letters, digits and _.- that starts with no dash or dot"
+            ),
         ),
         (
             "SSH",
@@ -342,13 +372,19 @@ def test_an_empty_file_names_all_that_is_missing() -> None:
     assert mistakes("") == [
         "f.toml: [Fargate] Cluster: is missing; allowed: a cluster's name or ARN",
         "f.toml: [Fargate] Region: is missing; allowed: a region like us-east-1",
-        "f.toml: [Fargate] Subnet: is missing; "
-        "allowed: a subnet id (subnet-…) or a list of up to 16",
-        "f.toml: [Fargate] SecurityGroup: is missing; "
-        "allowed: a security group id (sg-…) or a list of up to 5",
+        (
+            "f.toml: [Fargate] Subnet: is missing; "
+            "allowed: a subnet id (subnet-…) or a list of up to 16"
+        ),
+        (
+            "f.toml: [Fargate] SecurityGroup: is missing; "
+            "allowed: a security group id (sg-…) or a list of up to 5"
+        ),
         "f.toml: [TaskMetadata] Directory: is missing; allowed: a path",
-        "f.toml: [SSH] Username: is missing; "
-        "allowed: a user name of letters, digits and _.- that starts with no dash or dot",
+        (
+            "f.toml: [SSH] Username: is missing; "
+            "allowed: a user name of letters, digits and _.- that starts with no dash or dot"
+        ),
     ]
 
 
@@ -369,8 +405,10 @@ def test_unknown_keys_are_warned_about() -> None:
         + "\n[Docker]\nImage = 'x'\n"
     )
     assert loaded(text).warnings == [
-        "f.toml: [TaskMetadata] LogLevel: unknown, ignored: "
-        "it belongs to the top of the file, above all sections",
+        (
+            "f.toml: [TaskMetadata] LogLevel: unknown, ignored: "
+            "it belongs to the top of the file, above all sections"
+        ),
         "f.toml: [SSH] Cluster: unknown, ignored: it belongs to [Fargate]",
         "f.toml: [SSH] Usrname: unknown, ignored: did you mean Username?",
         "f.toml: Docker: unknown, ignored",
@@ -421,8 +459,10 @@ def test_prepare_needs_a_task_definition_from_somewhere() -> None:
     assert loaded(text).settings.fargate.task_definition == ""
     assert loaded(text, environment(**JOB)).settings.fargate.task_definition == "job:1"
     assert mistakes(text, environment()) == [
-        "f.toml: [Fargate] TaskDefinition: is missing; allowed: family, family:revision, or an ARN "
-        "of one; or the variable FARGATE_TASK_DEFINITION in the job"
+        (
+            "f.toml: [Fargate] TaskDefinition: is missing; allowed: family, family:revision, or an "
+            "ARN of one; or the variable FARGATE_TASK_DEFINITION in the job"
+        )
     ]
 
 

@@ -7,9 +7,8 @@ from importlib import import_module
 import click
 
 from fargate_driver import __version__
-from fargate_driver.cli import STAGES
+from fargate_driver.cli import STAGES, explained
 from fargate_driver.console import say
-from fargate_driver.errors import DriverError
 from fargate_driver.flags import GLOBAL_FLAGS, Flags
 
 # Name: module in this package, the click command in it, help for the list of commands.
@@ -66,7 +65,8 @@ def application(flags: Flags, words: list[str]) -> int:
         words: The command line from the command on; empty asks for help.
 
     Returns:
-        The exit code: the command's own, 2 for a wrong command line and for a DriverError.
+        The exit code: the command's own, 2 for a wrong command line and for
+            whatever it raised.
     """
     if words[:1] == ["--version"]:
         click.echo(f"fargate {__version__}")
@@ -88,11 +88,11 @@ def application(flags: Flags, words: list[str]) -> int:
         where = ctx.command_path if ctx else "fargate"
         say(f"{error.format_message()} See {where} --help")
         return error.exit_code
-    except DriverError as error:
-        say(str(error))
-        return 2
     except click.Abort:
         return 130  # as a shell reports an end by Ctrl-C
+    except Exception as error:  # noqa: BLE001 - a traceback is for --debug
+        say(str(explained(flags, error)))
+        return 2
     return result if isinstance(result, int) else 0
 
 

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fargate_driver import __version__
+from fargate_driver.cli import main
+from fargate_driver.errors import DriverError, JobConfigurationError
+from front_calls import MINIMAL, RECORDED, call_environment, fargate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from fargate_driver.flags import Flags
+
+# What may not be imported for `custom run`: each costs more than the stage itself.
+HEAVY = {
+    "argparse",
+    "botocore",
+    "click",
+    "dataclasses",
+    "json",
+    "logging",
+    "pathlib",
+    "pydantic",
+    "re",
+    "rich",
+    "tomllib",
+    "traceback",
+    "typing",
+}
+
+# A stage as colleagues write it, in a process of its own.
+STAND_IN = """\
+import sys, types
+stage = types.ModuleType("fargate_driver.stages.run")
+def run(flags, script, name):
+    {body}
+    return 0
+stage.main = run
+sys.modules["fargate_driver.stages.run"] = stage
+before = set(sys.modules)
+from fargate_driver.cli import main
+sys.exit(main(["--config", "f", "c", "r", "SCRIPT", "STAGE"]))
+"""
+
+
+def process(body: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", STAND_IN.format(body=body)],
+        env=call_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_run_imports_nothing_heavy() -> None:
+    done = process("print(*(set(sys.modules) - before))")
+    assert (done.returncode, done.stderr) == (0, "")
+    imported = set(done.stdout.split())
+    assert "fargate_driver.cli" in imported
+    assert not imported & HEAVY
+
+
+def test_a_stage_gets_its_arguments_and_ignores_what_stops_the_runner() -> None:
+    done = process(
+        "import os, signal; [os.kill(os.getpid(), n) for n in (signal.SIGQUIT, signal.SIGHUP)];"
+        "print(flags.config, script, name)"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "f SCRIPT STAGE\n", "")
+
+
+def test_an_interrupt_is_never_a_success() -> None:
+    done = process("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    assert (done.returncode, done.stderr) == (2, "fargate: interrupted\n")
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[BaseException], None]]:
+    """Make the stage prepare raise something."""
+    saved = {number: signal.getsignal(number) for number in (signal.SIGQUIT, signal.SIGHUP)}
+    for name, value in {"BUILD_FAILURE_EXIT_CODE": "11", "SYSTEM_FAILURE_EXIT_CODE": "12"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("BUILD_EXIT_CODE_FILE", raising=False)
+
+    def prepare(error: BaseException) -> None:
+        def fail(_flags: Flags) -> int:
+            raise error
+
+        module = ModuleType("fargate_driver.stages.prepare")
+        module.main = fail  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    yield prepare
+    for number, handler in saved.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (DriverError("no capacity"), 12, "no capacity"),
+        (JobConfigurationError("bad value"), 11, "bad value"),
+        (
+            ZeroDivisionError("a\nb"),
+            12,
+            (
+                "internal error: ZeroDivisionError: a b (please report this; "
+                "--debug shows the traceback)"
+            ),
+        ),
+    ],
+)
+def test_what_a_stage_raises(
+    stage: Callable[[BaseException], None],
+    capfd: pytest.CaptureFixture[str],
+    error: Exception,
+    code: int,
+    line: str,
+) -> None:
+    stage(error)
+    assert main(["custom", "prepare"]) == code
+    assert capfd.readouterr().err == f"fargate: {line}\n"
+    assert main(["--debug", "custom", "p"]) == code
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_without_usable_exit_codes_it_is_a_system_failure(
+    stage: Callable[[BaseException], None],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage(JobConfigurationError("bad value"))
+    monkeypatch.setenv("BUILD_FAILURE_EXIT_CODE", "x")
+    monkeypatch.delenv("SYSTEM_FAILURE_EXIT_CODE")
+    assert main(["custom", "prepare"]) == 2
+    assert [line[:35] for line in capfd.readouterr().err.splitlines()] == [
+        "fargate: bad value",
+        "fargate: BUILD_FAILURE_EXIT_CODE: '",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("custom", "the stage is missing: fargate custom config | prepare | run | cleanup"),
+        ("c x", "unknown stage 'x': fargate custom config | prepare | run | cleanup"),
+        (
+            "custom --config f run a b",
+            (
+                "unknown stage '--config' (global flags come before custom): "
+                "fargate custom config | prepare | run | cleanup"
+            ),
+        ),
+        ("custom run a", "missing arguments for run: fargate custom run SCRIPT STAGE"),
+        ("custom r a b c", "unexpected arguments for run: fargate custom run SCRIPT STAGE"),
+        ("c cl x", "unexpected arguments for cleanup: fargate custom cleanup"),
+        ("--x custom run a b", "unknown flag '--x'; see fargate --help"),
+    ],
+)
+def test_a_wrong_call_is_a_system_failure(tmp_path: Path, words: str, line: str) -> None:
+    env = call_environment() | {"SYSTEM_FAILURE_EXIT_CODE": "12"}
+    done = fargate(*words.split(), cwd=tmp_path, env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (12, "", f"fargate: {line}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--x", "unknown flag '--x'; see fargate --help"),
+        ("x", "No such command 'x'. See fargate --help"),
+        ("custom run", "missing arguments for run: fargate custom run SCRIPT STAGE"),
+    ],
+)
+def test_a_wrong_command_line_is_2(tmp_path: Path, words: str, line: str) -> None:
+    done = fargate(*words.split(), cwd=tmp_path, env={})
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"fargate: {line}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ("", "--task-def TASKDEF"),
+        ("--help", "fargate try -- echo hello"),
+        ("-h", "Global flags, before the command:"),
+        ("help", "Commands:"),
+        ("custom --help", "run      Run one script of the job in its task. Alias: r."),
+        ("c help", "Usage: fargate custom"),
+        ("--debug custom run --help", "Usage: fargate custom run [OPTIONS] SCRIPT STAGE"),
+        ("c r -h", "Usage: fargate custom run [OPTIONS] SCRIPT STAGE"),
+        ("--version", f"fargate {__version__}\n"),
+    ],
+)
+def test_help_at_every_level(tmp_path: Path, words: str, part: str) -> None:
+    done = fargate(*words.split(), cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert part in done.stdout
+
+
+def test_config_answers_with_json_only(tmp_path: Path) -> None:
+    text = MINIMAL.replace("Cluster", 'BuildsDir = "/b"\nCacheDir = "/c"\nClustr = 1\nCluster')
+    (tmp_path / "f.toml").write_text(text)
+    done = fargate("--config", "f.toml", "custom", "config", cwd=tmp_path)
+    assert done.returncode == 0
+    answer = json.loads(done.stdout)
+    assert answer.pop("hostname")
+    assert answer == {
+        "driver": {"name": "fargate", "version": __version__},
+        "builds_dir": "/b",
+        "cache_dir": "/c",
+    }
+    assert done.stderr == (
+        "fargate: warning: f.toml: [Fargate] Clustr: unknown, ignored: did you mean Cluster?\n"
+    )
+
+
+def test_config_for_the_recorded_jobs(tmp_path: Path) -> None:
+    (tmp_path / "f.toml").write_text('LogFile = "f.log"\nLogFormat = "json"\nX = 1\n' + MINIMAL)
+    for folder in sorted(RECORDED.glob("*/01-config")):
+        call = json.loads((folder / "call.json").read_text())
+        env = {name: text.replace("{TMPDIR}", str(tmp_path)) for name, text in call["env"].items()}
+        response = (folder / "job_response.json").read_text()
+        (tmp_path / "response.json").write_text(response)
+        done = fargate("--config", "f.toml", "custom", "config", cwd=tmp_path, env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert set(json.loads(done.stdout)) == {"driver", "hostname"}
+        line = json.loads((tmp_path / "f.log").read_text().splitlines()[-1])
+        assert line["job"] == json.loads(response)["id"]
+        assert line["msg"] == "f.toml: X: unknown, ignored"
+
+
+def test_config_with_a_wrong_file(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(MINIMAL.replace('"ci"', "1") + "Port = 'x'\n")
+    done = fargate("custom", "config", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "fargate: config.toml: [Fargate] Cluster: is a whole number (1); "
+        "allowed: a cluster's name or ARN\n"
+        "fargate: config.toml: [SSH] Port: is a string ('x'); "
+        "allowed: a whole number from 1 to 65535\n"
+    )
+
+
+def test_config_does_not_look_at_the_jobs_choice(tmp_path: Path) -> None:
+    (tmp_path / "f.toml").write_text(MINIMAL)
+    env = call_environment(CUSTOM_ENV_FARGATE_TASK_DEFINITION="not / valid")
+    done = fargate("--config", "f.toml", "custom", "config", cwd=tmp_path, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
