@@ -137,26 +137,30 @@ class SupervisedRuntime:
             **spec.container.environment,
         }
         with (spec.directory / "container.log").open("ab") as log:
-            supervisor = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-I", "-S", "-c", _PROGRAM),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                env=environment,
-                cwd="/",
-                # A signal to the process group of the embedded Fargate is not one to the tasks.
-                start_new_session=True,
-            )
+            try:
+                supervisor = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-I", "-S", "-c", _PROGRAM),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=log,
+                    env=environment,
+                    cwd="/",
+                    # A signal to the embedded Fargate's process group is not one to the tasks.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise RuntimeUnavailableError(f"no process can be started: {error}") from None
+        assert supervisor.stdin  # noqa: S101  both are pipes, see above
+        assert supervisor.stdout  # noqa: S101
         answer = b""
         try:
-            assert supervisor.stdin  # noqa: S101  both are pipes, see above
-            assert supervisor.stdout  # noqa: S101
             supervisor.stdin.write(plan.dumps().encode() + b"\n")
             async with asyncio.timeout(_START_TIMEOUT):
                 answer = await supervisor.stdout.readline()
+        except TimeoutError:
+            answer = f"not running after {_START_TIMEOUT:.0f} s".encode()
         finally:
-            if answer != b"running\n" and supervisor.stdin:
+            if answer != b"running\n":
                 supervisor.stdin.close()
                 await asyncio.shield(supervisor.wait())
         if answer != b"running\n":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from fargate_driver.local.runtimes.base import RuntimeUnavailableError
 from fargate_driver.local.runtimes.supervised import SupervisedRuntime
 
 
@@ -15,3 +18,16 @@ class UserRuntime(SupervisedRuntime):
     """
 
     name = "user"
+
+    async def probe(self) -> None:
+        """Run a trivial task, see `Runtime.probe`."""
+        try:
+            await super().probe()
+        except RuntimeUnavailableError as error:
+            if re.search("unshare|mount|uid_map", str(error)) is None:
+                raise
+            settings = (
+                "the system keeps namespaces from this user: see kernel.unprivileged_userns_clone,"
+                " user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns"
+            )
+            raise RuntimeUnavailableError(f"{error} ({settings})") from None
