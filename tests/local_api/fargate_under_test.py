@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from fargate_driver.local.embedded import Embedded, Options, serve
 from local_api.sleeping_runtime import SleepingRuntime
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = 20.0
+NAME = "ci-coordinator"
+IMAGE = "fargate-local/host:latest"
+SIGNED = "AWS4-HMAC-SHA256 Credential=x/20260101/eu-west-1/ecs/aws4_request, Signature=0"
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-0abc"], "securityGroups": ["sg-0abc"]}}
 _SESSION = botocore.session.get_session()
 
@@ -147,3 +152,39 @@ def fargate(directory: Path, **options: Any) -> Iterator[Fargate]:
     if failure:
         raise failure[0]
     assert runtime.closed
+
+
+def fails(code: str, says: str, call: Any, **request: Any) -> dict[str, Any]:
+    with pytest.raises(ClientError) as caught:
+        call(**request)
+    response: dict[str, Any] = caught.value.response
+    assert response["Error"]["Code"] == code, response
+    assert says in response["Error"]["Message"], response
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    return response
+
+
+def raw(here: Fargate, operation: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    """Send what botocore would refuse to send."""
+    headers = {
+        "X-Amz-Target": f"AmazonEC2ContainerServiceV20141113.{operation}",
+        "Content-Type": "application/x-amz-json-1.1",
+        "Authorization": SIGNED,
+    }
+    status, text = here.request("/", body, headers)
+    answer: dict[str, Any] = json.loads(text)
+    return status, answer
+
+
+def definition(here: Fargate, family: str, **changes: Any) -> dict[str, Any]:
+    request = {
+        "family": family,
+        "networkMode": "awsvpc",
+        "requiresCompatibilities": ["FARGATE"],
+        "cpu": "256",
+        "memory": "512",
+        "containerDefinitions": [{"name": NAME, "image": IMAGE}],
+    } | changes
+    wanted = {name: value for name, value in request.items() if value is not None}
+    answer: dict[str, Any] = here.client().register_task_definition(**wanted)
+    return answer

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,20 @@ def test_a_reset_has_no_effect(here: Fargate) -> None:
         here.run()
     assert len(here.tasks()) == before
     assert outcomes(here, "RunTask")[-1] == "ConnectionReset"
+
+
+def test_a_reset_is_one_for_tcp_too(here: Fargate) -> None:
+    address, port = here.url.removeprefix("http://").split(":")
+    for rule in ({"reset": True}, {"lose_answer": True}):
+        here.faults({"operation": "ListTasks", **rule})
+        with socket.create_connection((address, int(port)), timeout=10) as connection:
+            connection.sendall(
+                b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+                b"X-Amz-Target: AmazonEC2ContainerServiceV20141113.ListTasks\r\n"
+                b"Authorization: AWS4 Credential=x/20260101/eu-west-1/ecs/aws4_request\r\n\r\n{}"
+            )
+            with pytest.raises(ConnectionResetError):
+                connection.recv(1)
 
 
 def test_a_lost_answer_has_its_effect_and_the_token_finds_it(here: Fargate) -> None:

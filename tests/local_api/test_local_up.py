@@ -230,6 +230,13 @@ def test_wrong_arguments(tmp_path: Path) -> None:
     assert not directory.exists()
 
 
+def test_a_configuration_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
+    config = tmp_path / "fargate.toml"
+    config.write_text("[Fargate]\n")
+    assert "is not one that `fargate local up` wrote" in refused("--dir", tmp_path)
+    assert config.read_text() == "[Fargate]\n"
+
+
 def test_an_unwritable_directory() -> None:
     assert "--dir /proc/none: " in refused("--dir", "/proc/none")
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONFIG_NAME = "fargate.toml"
+MARK = "Written by `fargate local up`"
+"""How the comment in the first line of fargate.toml begins; others are somebody else's."""
 _CONTENTS = "fargate-local"  # a name that is nobody's by chance: all below it is removed
 _STALE_RETRIES = 20  # of 0.1 s: processes of a Fargate that was killed may still be ending
 
@@ -91,6 +93,16 @@ def remove_tree(path: Path) -> None:
 
 
 def _make(directory: Directory) -> None:
+    try:
+        foreign = not directory.config.read_bytes().startswith(f"# {MARK}".encode())
+    except FileNotFoundError:
+        foreign = False
+    except OSError as error:
+        raise DirectoryError(f"{directory.config}: {error.strerror}") from None
+    if foreign:
+        raise DirectoryError(
+            f"{directory.config} is not one that `fargate local up` wrote: choose another --dir"
+        )
     for attempt in range(_STALE_RETRIES):
         try:
             remove_tree(directory.contents)

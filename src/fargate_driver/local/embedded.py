@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from fargate_driver.local import config_file, definitions
-from fargate_driver.local.directory import Directory, DirectoryError, occupy
+from fargate_driver.local.directory import MARK, Directory, DirectoryError, occupy
 from fargate_driver.local.faults import Faults, RuleError
 from fargate_driver.local.images import HOST_IMAGE
 from fargate_driver.local.lifecycle import Fleet
@@ -163,7 +163,7 @@ def _write_config(directory: Directory, url: str, runtime: Runtime, note: Note) 
         note(f"jobs are not isolated from each other: they share {builds} and {cache}")
     config_file.write(
         directory.config,
-        "Written by `fargate local up`; it works while that runs.",
+        f"{MARK}; it works while that runs.",
         {
             "Fargate": {
                 "Cluster": _CLUSTER,

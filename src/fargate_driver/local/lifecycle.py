@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fargate_driver.local import reasons
 from fargate_driver.local.directory import remove_tree
 from fargate_driver.local.runtimes.base import (
     ContainerSpec,
@@ -34,7 +35,6 @@ _PHASE = 0.02
 """Seconds that a status lasts where nothing takes time by itself."""
 _STOP_TIMEOUT = 30
 """Seconds from SIGTERM to SIGKILL unless the container definition says otherwise."""
-_OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 _log = logging.getLogger(__name__)
 
@@ -88,8 +88,10 @@ class Fleet:
     async def close(self) -> None:
         """End every task at once, and return when nothing of them is left."""
         self.time_scale = 0.0
-        for life in self._lives.values():
-            life.abandon()
+        abandoned = [life.abandon() for life in self._lives.values()]
+        for problem in await asyncio.gather(*abandoned, return_exceptions=True):
+            if problem:
+                _log.error("a task did not end well: %s", problem)
         while self._running:
             await asyncio.wait(self._running)
 
@@ -107,7 +109,6 @@ class _Life:
         self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
         self._container: RunningTask | None = None
         self._timers: list[asyncio.Task[None]] = []
-        self._hurry: asyncio.Task[None] | None = None
         task.placed = not faults.never_starts
 
     def stop(self, stop: Stop) -> None:
@@ -118,11 +119,11 @@ class _Life:
         self._task.stop_code, self._task.stopped_reason = stop.code, stop.reason
         self._task.mark("stoppingAt")
 
-    def abandon(self) -> None:
+    async def abandon(self) -> None:
         """End the task without the grace that it may be in."""
-        if self._stop.done() and self._container:
-            self._hurry = asyncio.create_task(self._container.stop(0))
         self.stop(Stop("TerminationNotice", "The embedded Fargate was stopped.", grace=0))
+        if self._container:
+            await self._container.stop(0)
 
     async def run(self) -> None:
         try:
@@ -130,14 +131,14 @@ class _Life:
         except _StoppedEarlyError:
             pass
         except ImageNotFoundError:
-            text = _cannot_pull(self._task.container.definition["image"])
+            text = reasons.cannot_pull(self._task.container.definition["image"])
             self.stop(Stop("TaskFailedToStart", text, container_reason=text))
         except (RuntimeUnavailableError, OSError, ValueError) as error:
-            text = f"ResourceInitializationError: failed to start the container: {error}"
+            text = reasons.cannot_start(error)
             self.stop(Stop("TaskFailedToStart", text, container_reason=text))
         except Exception as error:  # noqa: BLE001 - a task must never stay PENDING for ever
             _log.error("task %s: %s", self._task.task_id, error, exc_info=error)
-            self.stop(Stop("TaskFailedToStart", "ResourceInitializationError: internal error"))
+            self.stop(Stop("TaskFailedToStart", reasons.cannot_start("internal error")))
         try:
             await self._finish()
         except Exception as error:  # noqa: BLE001 - what stopped must be seen to have stopped
@@ -182,8 +183,8 @@ class _Life:
         if not ended.done():
             await _cancel([ended])
             return
-        reason = _OUT_OF_MEMORY if ended.result().out_of_memory else None
-        self.stop(Stop("EssentialContainerExited", "Essential container in task exited", reason))
+        reason = reasons.OUT_OF_MEMORY if ended.result().out_of_memory else None
+        self.stop(Stop("EssentialContainerExited", reasons.ESSENTIAL_EXITED, reason))
 
     async def _finish(self) -> None:
         task, stop = self._task, self._stop.result()
@@ -194,8 +195,6 @@ class _Life:
             task.enter("STOPPING")
             grace = self._stop_timeout() if stop.grace is None else stop.grace
             await self._container.stop(grace * self._fleet.time_scale)
-            if self._hurry:
-                await self._hurry
             self._container_ended(await self._container.wait(), stop)
         else:
             task.container.reason = stop.container_reason
@@ -210,7 +209,7 @@ class _Life:
         container.exit_code = exit_.code if stop.exit_code is None else stop.exit_code
         container.reason = stop.container_reason
         if exit_.out_of_memory:
-            container.reason = _OUT_OF_MEMORY
+            container.reason = reasons.OUT_OF_MEMORY
         self._task.mark("executionStoppedAt")
 
     def _spec(self) -> TaskSpec:
@@ -235,12 +234,12 @@ class _Life:
     def _schedule_faults(self, container: RunningTask) -> None:
         faults = self._faults
         if faults.interrupt_after is not None:
-            stop = Stop("SpotInterruption", "Your Spot Task was interrupted.", grace=faults.grace)
+            stop = Stop("SpotInterruption", reasons.SPOT, grace=faults.grace)
             self._later(faults.interrupt_after, self._stopping(stop))
         if faults.container_exits_after is not None:
             stop = Stop(
                 "EssentialContainerExited",
-                "Essential container in task exited",
+                reasons.ESSENTIAL_EXITED,
                 faults.container_reason,
                 faults.exit_code,
                 grace=0,
@@ -292,20 +291,6 @@ class _Life:
 
     def _stop_timeout(self) -> float:
         return float(self._task.container.definition.get("stopTimeout", _STOP_TIMEOUT))
-
-
-def _cannot_pull(image: str) -> str:
-    """Return AWS's words for an image that its registry doesn't have."""
-    reference = image if "/" in image else f"library/{image}"
-    first = reference.partition("/")[0]
-    if "." not in first and ":" not in first and first != "localhost":
-        reference = f"docker.io/{reference}"
-    if "@" not in reference and ":" not in reference.rpartition("/")[2]:
-        reference += ":latest"
-    return (
-        "CannotPullContainerError: pull image manifest has been retried 1 time(s): "
-        f"failed to resolve ref {reference}: {reference}: not found"
-    )
 
 
 async def _cancel(tasks: list[asyncio.Task[None]] | list[asyncio.Task[Exit]]) -> None:

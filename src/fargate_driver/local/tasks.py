@@ -14,6 +14,7 @@ from fargate_driver.local import paging
 from fargate_driver.local.api_errors import ApiError, invalid_parameter
 from fargate_driver.local.arns import arn
 from fargate_driver.local.lifecycle import Stop
+from fargate_driver.local.reasons import STOPPED_BY_USER
 
 if TYPE_CHECKING:
     from fargate_driver.local.task import Task
@@ -68,7 +69,7 @@ def stop_task(world: World, region: Region, request: dict[str, Any]) -> dict[str
     task = world.find_task(cluster, request["task"])
     if task is None:
         raise invalid_parameter("The referenced task was not found.")
-    reason = request.get("reason") or "Task stopped by user"
+    reason = request.get("reason") or STOPPED_BY_USER
     world.fleet.stop(task, Stop("UserInitiated", reason))
     return {"task": task.describe(tags=True)}
 

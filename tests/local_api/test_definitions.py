@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fargate_driver.local.api_errors import ApiError
+from fargate_driver.local.sizes import check_size, cpu_units, memory_mib
+from local_api.fargate_under_test import (
+    IMAGE,
+    NAME,
+    Fargate,
+    definition,
+    fails,
+)
+
+
+def test_task_definitions(here: Fargate) -> None:
+    ecs = here.client()
+    tags = [{"key": "a", "value": "b"}]
+    first = definition(here, "tool", cpu="1 vCPU", memory="2 GB", tags=tags)
+    assert first["tags"] == [{"key": "a", "value": "b"}]
+    shown = first["taskDefinition"]
+    assert (shown["cpu"], shown["memory"]) == ("1024", "2048")
+    assert shown["taskDefinitionArn"].endswith(":task-definition/tool:1")
+    assert shown["compatibilities"] == ["EC2", "FARGATE"]
+    assert shown["containerDefinitions"][0]["essential"] is True
+    assert definition(here, "tool")["taskDefinition"]["revision"] == 2
+    arns = ecs.list_task_definitions(familyPrefix="tool")["taskDefinitionArns"]
+    assert [arn.rpartition("/")[2] for arn in arns] == ["tool:1", "tool:2"]
+    page = ecs.list_task_definitions(familyPrefix="tool", maxResults=1, sort="DESC")
+    assert page["taskDefinitionArns"] == [arns[1]]
+    page = ecs.list_task_definitions(
+        familyPrefix="tool", maxResults=1, sort="DESC", nextToken=page["nextToken"]
+    )
+    assert page["taskDefinitionArns"] == [arns[0]]
+    assert "nextToken" not in page
+    for name, revision in {"tool": 2, "tool:1": 1, arns[0]: 1}.items():
+        found = ecs.describe_task_definition(taskDefinition=name, include=["TAGS"])
+        assert found["taskDefinition"]["revision"] == revision
+    gone = ecs.deregister_task_definition(taskDefinition="tool:2")["taskDefinition"]
+    assert gone["status"] == "INACTIVE"
+    assert ecs.describe_task_definition(taskDefinition="tool")["taskDefinition"]["revision"] == 1
+    fails("ClientException", "inactive", here.run, taskDefinition="tool:2")
+    assert ecs.list_task_definitions(status="INACTIVE")["taskDefinitionArns"] == [arns[1]]
+
+
+def test_unknown_task_definitions(here: Fargate) -> None:
+    ecs = here.client()
+    for name in (
+        "no",
+        "ci-coordinator:2",
+        "arn:aws:ecs:us-east-1:123456789012:task-definition/x:1",
+    ):
+        fails("ClientException", "TaskDefinition not found.", here.run, taskDefinition=name)
+        fails("ClientException", "Unable to", ecs.describe_task_definition, taskDefinition=name)
+    missing = "Revision is missing."
+    deregister = ecs.deregister_task_definition
+    fails("InvalidParameterException", missing, deregister, taskDefinition=NAME)
+
+
+CONTAINER = {"name": NAME, "image": IMAGE}
+WRONG_DEFINITIONS: list[tuple[dict[str, Any], str]] = [
+    ({"cpu": "256", "memory": "4096"}, "No Fargate configuration exists for given values"),
+    ({"cpu": "300"}, "No Fargate configuration exists for given values: 300 CPU, 512 memory"),
+    ({"cpu": None}, "Fargate requires that 'cpu' be defined at the task level."),
+    ({"memory": None}, "Fargate requires that 'memory' be defined at the task level."),
+    ({"cpu": "fast"}, "Invalid 'cpu' setting for task."),
+    ({"networkMode": "bridge"}, "Fargate only supports network mode"),
+    ({"networkMode": None}, "Fargate only supports network mode"),
+    ({"family": "a b"}, "Family contains invalid characters."),
+    ({"containerDefinitions": []}, "Container list cannot be empty."),
+    ({"containerDefinitions": [{"name": NAME}]}, "Container.image should not be null or empty."),
+    ({"containerDefinitions": [{"image": "x"}]}, "Container.name should not be null or empty."),
+    ({"containerDefinitions": [CONTAINER, CONTAINER]}, "unique"),
+    ({"containerDefinitions": [CONTAINER | {"name": "a b"}]}, "invalid characters"),
+    ({"containerDefinitions": [CONTAINER | {"essential": False}]}, "essential"),
+    ({"containerDefinitions": [CONTAINER | {"privileged": True}]}, "privileged"),
+    ({"containerDefinitions": [CONTAINER | {"stopTimeout": 121}]}, "120 seconds"),
+    ({"containerDefinitions": [CONTAINER | {"environment": [{"value": "x"}]}]}, "names"),
+    (
+        {
+            "containerDefinitions": [
+                CONTAINER | {"portMappings": [{"containerPort": 22, "hostPort": 23}]}
+            ]
+        },
+        "the host ports and container ports",
+    ),
+    ({"ephemeralStorage": {"sizeInGiB": 500}}, "between 21 and 200"),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), WRONG_DEFINITIONS)
+def test_wrong_task_definitions(here: Fargate, changes: dict[str, Any], says: str) -> None:
+    def register() -> None:
+        definition(here, **{"family": "wrong", **changes})
+
+    fails("ClientException", says, register)
+    assert here.client().list_task_definitions(familyPrefix="wrong")["taskDefinitionArns"] == []
+
+
+def test_a_definition_for_ec2_does_not_run(here: Fargate) -> None:
+    shown = definition(here, "ec2", networkMode="bridge", requiresCompatibilities=["EC2"])
+    assert shown["taskDefinition"]["compatibilities"] == ["EC2"]
+    says = "Task definition does not support launch_type FARGATE."
+    fails("InvalidParameterException", says, here.run, taskDefinition="ec2")
+
+
+def test_what_the_embedded_fargate_cannot_run(here: Fargate) -> None:
+    definition(here, "two", containerDefinitions=[CONTAINER, CONTAINER | {"name": "other"}])
+    fails("UnsupportedFeatureException", "one container", here.run, taskDefinition="two")
+    secret = [{"name": "A", "valueFrom": "arn:aws:ssm:eu-west-1:123456789012:parameter/a"}]
+    definition(here, "secret", containerDefinitions=[CONTAINER | {"secrets": secret}])
+    fails("UnsupportedFeatureException", "secrets", here.run, taskDefinition="secret")
+
+
+@given(cpu=st.integers(0, 40_000), memory=st.integers(0, 200_000))
+def test_sizes(cpu: int, memory: int) -> None:
+    try:
+        check_size(cpu, memory)
+    except ApiError:
+        return
+    assert cpu % 256 == 0
+    assert 2 * cpu <= memory <= 8 * cpu
+
+
+@given(st.text(max_size=20))
+def test_any_text_as_a_size(text: str) -> None:
+    for read in (cpu_units, memory_mib):
+        with contextlib.suppress(ApiError):
+            assert read(text) >= 0
