@@ -77,8 +77,7 @@ class Sources:
         repo_url: What git fetches from, credentials included.
         sha: The commit to check out.
         ref: The branch's name.
-        depth: How many commits to fetch; 0 for all, which a server without the smart protocol
-            needs.
+        depth: How many commits to fetch; 0 for all.
     """
 
     repo_url: str = field(repr=False)
