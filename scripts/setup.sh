@@ -35,27 +35,28 @@ need() {
 }
 
 # python_environment run|dev: .venv at the root with the installed driver and what requirements/$1.txt pins.
-# dev.txt holds all that run.txt does, so an environment made from it serves both.
+# dev.txt holds all that run.txt does: an environment made from it serves both, and is kept as such.
 python_environment() {
-  local python=$root/.venv/bin/python state
+  local python=$root/.venv/bin/python state kind=$1
+  [ ! -e "$root/.venv/ready-dev" ] || kind=dev
   if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
     echo "python3 is missing or older than 3.11: install Python 3.11 or newer" >&2
     exit 2
   fi
   state=$(cd "$root" && cat requirements/*.txt pyproject.toml src/fargate_driver/__init__.py | sha256sum)
-  [ "$(cat "$root/.venv/ready-$1" 2>/dev/null)" = "$state" ] && return
+  [ "$(cat "$root/.venv/ready-$kind" 2>/dev/null)" = "$state" ] && return
   echo "setting up .venv …" >&2
   python3 -m venv --clear "$root/.venv" || {
     echo "python3 -m venv failed: install with: sudo apt-get install python3-venv" >&2
     exit 2
   }
   "$python" -m pip install --quiet --disable-pip-version-check --require-hashes \
-    -r "$root/requirements/$1.txt" &&
+    -r "$root/requirements/$kind.txt" &&
     "$python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
       -e "$root" || {
-    echo "pip could not install requirements/$1.txt: mend what it says above and run this again" >&2
+    echo "pip could not install requirements/$kind.txt: mend what it says above and run this again" >&2
     exit 2
   }
   echo "$state" >"$root/.venv/ready-run"
-  [ "$1" = run ] || echo "$state" >"$root/.venv/ready-$1"
+  [ "$kind" = run ] || echo "$state" >"$root/.venv/ready-$kind"
 }

@@ -1,8 +1,9 @@
 """The job record on disk: what one stage leaves for the next.
 
 Every job has a directory of its own (0700) below `[TaskMetadata] Directory`, named by its key. It
-holds `record.json` and, beside it, the connection's files: the private key, the pinned host key,
-the ControlMaster's socket and its log. The directory is gone when nothing of the job is left.
+holds `record.json` (the tasks, and how to call ECS about them), `access` (how run reaches the task)
+and the connection's files: the private key, the pinned host key, the ControlMaster's socket and its
+log. The directory is gone when nothing of the job is left.
 
 gitlab-runner gives every call of a job the same temporary directory. prepare leaves a link in it to
 the job's directory, so that later stages find the record without reading any configuration.
@@ -10,7 +11,6 @@ the job's directory, so that later stages find the record without reading any co
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _RECORD = "record.json"
+_ACCESS = "access"
 _LINK = "fargate-job"
 _TOKEN_LIFETIME = 23 * 3600
 """Seconds in which a RunTask may be replayed: clientTokens hold 24 h at most
@@ -65,36 +66,21 @@ class Launch:
 
 
 class JobRecord:
-    """What is known of a job's task and connection."""
+    """The tasks of a job, and how to call ECS about them.
 
-    __slots__ = (
-        "address",
-        "description",
-        "directory",
-        "init_pid",
-        "launches",
-        "port",
-        "shell",
-        "state_directory",
-        "target",
-        "user",
-    )
+    Args:
+        directory: the job's directory.
+        description: job, pipeline and project, for people.
+        target: where ECS is called.
+    """
 
-    def __init__(
-        self, directory: str, *, description: str, target: Target, user: str, port: int
-    ) -> None:
+    __slots__ = ("description", "directory", "launches", "target")
+
+    def __init__(self, directory: str, description: str, target: Target) -> None:
         self.directory = directory
         self.description = description
-        """Job, pipeline and project, for people."""
         self.target = target
-        self.user = user
-        self.port = port
         self.launches: list[Launch] = []
-        self.address: str | None = None
-        """Where sshd answers; None until the connection stands."""
-        self.shell = "sh"
-        self.init_pid = 0
-        self.state_directory = ""
 
     @property
     def task_arn(self) -> str | None:
@@ -107,6 +93,8 @@ class JobRecord:
         Raises:
             RecordError: it can't be written.
         """
+        import json
+
         data = {
             "version": VERSION,
             "description": self.description,
@@ -116,23 +104,96 @@ class JobRecord:
                 for launch in self.launches
             ],
         }
-        for name in ("address", "init_pid", "port", "shell", "state_directory", "user"):
-            data[name] = getattr(self, name)
-        path = os.path.join(self.directory, _RECORD)
-        try:
-            handle = os.open(
-                f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
-            )
-            with open(handle, "w", encoding="utf-8") as file:
-                json.dump(data, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(f"{path}.new", path)
-        except OSError as e:
-            raise RecordError(
-                f"{path}: the job's record can't be written: {e.strerror}; make room there, or let"
-                " [TaskMetadata] Directory name a directory that the driver may write to"
-            ) from e
+        _write(os.path.join(self.directory, _RECORD), json.dumps(data))
+
+
+class Access:
+    """How the run stage reaches the job's task.
+
+    It is kept apart from the record, one value a line: run reads it at every stage, and importing
+    json would cost more than the rest of reading it.
+
+    Args:
+        user: who logs in.
+        host: the task's address.
+        port: the port of its SSH server.
+        shell: the interpreter of scripts.
+        init_pid: the container's first process; 0 where unknown.
+        state_directory: the driver's private directory in the container.
+    """
+
+    __slots__ = ("host", "init_pid", "port", "shell", "state_directory", "user")
+
+    def __init__(
+        self, *, user: str, host: str, port: int, shell: str, init_pid: int, state_directory: str
+    ) -> None:
+        self.user = user
+        self.host = host
+        self.port = port
+        self.shell = shell
+        self.init_pid = init_pid
+        self.state_directory = state_directory
+
+    def save(self, directory: str) -> None:
+        """Write it into the job's directory.
+
+        Raises:
+            RecordError: it can't be written.
+        """
+        lines = [f"{name}={getattr(self, name)}" for name in self.__slots__]
+        path = os.path.join(directory, _ACCESS)
+        if any("\n" in line for line in lines):
+            raise RecordError(f"{path}: a value holds a newline: {lines}")
+        _write(path, "".join(f"{line}\n" for line in lines))
+
+
+def load_access(directory: str) -> Access | None:
+    """Read how to reach the job's task.
+
+    Args:
+        directory: the job's directory.
+
+    Returns:
+        The access, or None while prepare has not succeeded.
+
+    Raises:
+        RecordError: it is unreadable or damaged.
+    """
+    path = os.path.join(directory, _ACCESS)
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = dict(line.rstrip("\n").split("=", 1) for line in file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as e:
+        raise RecordError(f"{path}: can't be read: {e}") from e
+    try:
+        return Access(
+            user=values["user"],
+            host=values["host"],
+            port=int(values["port"]),
+            shell=values["shell"],
+            init_pid=int(values["init_pid"]),
+            state_directory=values["state_directory"],
+        )
+    except (KeyError, ValueError) as e:
+        raise RecordError(f"{path}: is damaged: {e!r}") from e
+
+
+def _write(path: str, text: str) -> None:
+    """Write a private file so that a crash leaves the old one or the new one."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    try:
+        with open(os.open(f"{path}.new", flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{path}.new", path)
+    except OSError as e:
+        raise RecordError(
+            f"{path}: the job's record can't be written: {e.strerror}; make room there, or let"
+            " [TaskMetadata] Directory name a directory that the driver may write to"
+        ) from e
 
 
 def create(directory: str) -> None:
@@ -171,6 +232,8 @@ def load(directory: str) -> JobRecord | None:
     Raises:
         RecordError: it is unreadable, damaged or of a newer driver.
     """
+    import json
+
     path = os.path.join(directory, _RECORD)
     try:
         with open(path, encoding="utf-8") as file:
@@ -185,16 +248,8 @@ def load(directory: str) -> JobRecord | None:
                 f"{path}: written by another version of the driver (record version"
                 f" {data['version']}, this one knows {VERSION}); finish the job with that one"
             )
-        record = JobRecord(
-            directory,
-            description=data["description"],
-            target=Target(**data["target"]),
-            user=data["user"],
-            port=data["port"],
-        )
+        record = JobRecord(directory, data["description"], Target(**data["target"]))
         record.launches = [Launch(**launch) for launch in data["launches"]]
-        for name in ("address", "init_pid", "shell", "state_directory"):
-            setattr(record, name, data[name])
     except (KeyError, TypeError) as e:
         raise RecordError(f"{path}: the job's record is damaged: {e!r}") from e
     return record

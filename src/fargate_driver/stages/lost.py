@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
+from fargate_driver import jobs
 from fargate_driver.ecs import watch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.errors import DriverError
-
-if TYPE_CHECKING:
-    from fargate_driver.jobs import JobRecord
 
 _PATIENCE = 15.0
 """Seconds to wait for ECS to notice that a task ended."""
 
 
-def why(record: JobRecord) -> str:
+def why(directory: str) -> str:
     """Ask ECS what became of the job's task.
 
     Args:
-        record: the job's record.
+        directory: the job's directory.
 
     Returns:
         One line.
     """
-    if not record.task_arn:
-        return "the job has no task"
     deadline = time.monotonic() + _PATIENCE
     try:
+        record = jobs.load(directory)
+        if not record or not record.task_arn:
+            return "the job has no task any more"
         ecs = Ecs(record.target, deadline=deadline)
         while True:
             task = ecs.describe_task(record.task_arn)

@@ -76,18 +76,13 @@ def main(flags: Flags) -> int:
 
 def _start(config: Settings, this_job: Job, directory: str) -> None:
     deadline = time.monotonic() + config.fargate.start_timeout
-    record = jobs.JobRecord(
-        directory,
-        description=this_job.describe(),
-        target=Target(
-            config.fargate.region,
-            config.fargate.cluster,
-            config.fargate.endpoint_url,
-            config.fargate.assume_role,
-        ),
-        user=config.ssh.username,
-        port=config.ssh.port,
+    target = Target(
+        config.fargate.region,
+        config.fargate.cluster,
+        config.fargate.endpoint_url,
+        config.fargate.assume_role,
     )
+    record = jobs.JobRecord(directory, this_job.describe(), target)
     public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
     intent = jobs.Launch(launch.request(config, public_key), time.time())
     record.launches.append(intent)
@@ -103,6 +98,7 @@ def _start(config: Settings, this_job: Job, directory: str) -> None:
     intent.task_arn = str(task["taskArn"])
     record.save()
     say(f"started task {intent.task_arn} of {task.get('taskDefinitionArn')}")
+    _LOGGER.info("started task %s", intent.task_arn)
 
     watcher = watch.Watch(
         ecs,
@@ -113,13 +109,18 @@ def _start(config: Settings, this_job: Job, directory: str) -> None:
     )
     task = watcher.until_running(healthy=config.fargate.wait_for_healthy)
     running = time.monotonic()
-    record.address = _address(ecs, watcher, task, config, deadline)
-    connection = Connection(directory, record.address, record.port, record.user)
+    address = _address(ecs, watcher, task, config, deadline)
+    connection = Connection(directory, address, config.ssh.port, config.ssh.username)
     master.open_master(connection, deadline, _Waiting(watcher))
     found = probe.probe(connection, deadline)
-    record.shell, record.init_pid = found.shell, found.init_pid
-    record.state_directory = found.state_directory
-    record.save()
+    jobs.Access(
+        user=config.ssh.username,
+        host=address,
+        port=config.ssh.port,
+        shell=found.shell,
+        init_pid=found.init_pid,
+        state_directory=found.state_directory,
+    ).save(directory)
     # The health check may have failed while sshd already answered.
     watcher.look()
     _say_phase("SSH", time.monotonic() - running)

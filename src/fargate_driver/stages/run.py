@@ -21,7 +21,7 @@ from fargate_driver.ssh.session import Outcome, run_script
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fargate_driver.flags import Flags
-    from fargate_driver.jobs import JobRecord
+    from fargate_driver.jobs import Access
 
 _RECONNECT = 30.0
 """Seconds for a new connection where the master is gone but the task may not be."""
@@ -43,18 +43,26 @@ def main(flags: Flags, script: str, stage: str) -> int:
     """
     cancel = _Cancel()
     env = RunnerEnvironment.from_environ(os.environ)
-    record = _record(flags, env)
+    directory = jobs.linked(env.tmpdir, env.variable("CI_JOB_ID") or "")
+    if not directory:
+        from fargate_driver.stages.place import job_directory
+
+        directory = job_directory(flags, env)
+    access = jobs.load_access(directory)
+    if not access:
+        raise DriverError(f"{directory}: no record of a started task; did prepare succeed?")
+    connection = Connection(directory, access.host, access.port, access.user)
     try:
-        outcome = _run(record, script, cancel)
+        outcome = _run(connection, access, script, cancel)
     except MasterGoneError as e:
-        outcome = _run_on_new_connection(record, script, cancel, e)
+        outcome = _run_on_new_connection(connection, access, script, cancel, e)
     if outcome.cancelled:
         say(f"{stage}: cancelled")
         return exits.system_failed(env)
     if outcome.code is None:
         from fargate_driver.stages import lost
 
-        say(f"{stage}: {outcome.lost}; {lost.why(record)}")
+        say(f"{stage}: {outcome.lost}; {lost.why(directory)}")
         return exits.system_failed(env)
     return exits.script_failed(env, outcome.code) if outcome.code else exits.succeeded(env)
 
@@ -73,42 +81,26 @@ class _Cancel:
         self.wanted = True
 
 
-def _record(flags: Flags, env: RunnerEnvironment) -> JobRecord:
-    directory = jobs.linked(env.tmpdir, env.variable("CI_JOB_ID") or "")
-    if not directory:
-        from fargate_driver.stages.place import job_directory
-
-        directory = job_directory(flags, env)
-    record = jobs.load(directory)
-    if not record or not record.address:
-        raise DriverError(f"{directory}: no record of a started task; did prepare succeed?")
-    return record
-
-
-def _connection(record: JobRecord) -> Connection:
-    return Connection(record.directory, record.address or "", record.port, record.user)
-
-
-def _run(record: JobRecord, script: str, cancel: _Cancel) -> Outcome:
+def _run(connection: Connection, access: Access, script: str, cancel: _Cancel) -> Outcome:
     return run_script(
-        _connection(record),
+        connection,
         script,
-        shell="pwsh" if script.endswith(".ps1") else record.shell,
-        init_pid=record.init_pid,
-        state_directory=record.state_directory,
+        shell="pwsh" if script.endswith(".ps1") else access.shell,
+        init_pid=access.init_pid,
+        state_directory=access.state_directory,
         cancelled=lambda: cancel.wanted,
         wakeup_fd=cancel.wakeup,
     )
 
 
 def _run_on_new_connection(
-    record: JobRecord, script: str, cancel: _Cancel, gone: MasterGoneError
+    connection: Connection, access: Access, script: str, cancel: _Cancel, gone: MasterGoneError
 ) -> Outcome:
     """Connect again, to the same host key, and run the script; nothing of it was sent before."""
     from fargate_driver.ssh.master import reopen_master
 
     try:
-        reopen_master(_connection(record), _RECONNECT)
-        return _run(record, script, cancel)
+        reopen_master(connection, _RECONNECT)
+        return _run(connection, access, script, cancel)
     except DriverError as e:
         return Outcome(None, f"{gone}; a new connection failed: {e}", cancelled=cancel.wanted)
