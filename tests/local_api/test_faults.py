@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fargate_driver.local.faults import Faults, RuleError
@@ -344,6 +344,7 @@ def rules() -> st.SearchStrategy[Any]:
     return st.lists(st.builds(lambda a, b: {**a, **b}, operation | st.just({}), body) | JSON) | JSON
 
 
+@settings(max_examples=40, deadline=None)
 @given(rules())
 def test_any_rule_list_is_taken_or_refused_in_one_line(value: Any) -> None:
     try:
