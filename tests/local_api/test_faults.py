@@ -230,7 +230,7 @@ def test_an_unhealthy_container(here: Fargate) -> None:
 def test_what_the_runtime_is_told_of_sshd(tmp_path: Path) -> None:
     with fargate(tmp_path, time_scale=0.5) as here:
         here.faults(
-            {"task": {"sshd_delay": 3, "sshd_refuses_key": 4.0, "sshd_other_host_key": True}},
+            {"task": {"sshd_delay": 3, "sshd_refuses_key": 4, "sshd_other_host_key": True}},
             {"task": {"sshd_refuses_key": True}},
         )
         for _ in range(3):

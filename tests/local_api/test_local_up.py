@@ -245,6 +245,13 @@ def test_a_configuration_of_somebody_else_is_not_overwritten(tmp_path: Path) -> 
     assert config.read_text() == "[Fargate]\n"
 
 
+def test_directories_that_cannot_be_named(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for path in (loop, os.fsdecode(os.fsencode(tmp_path) + b"/\xff")):
+        assert "choose another one" in refused("--dir", path)
+
+
 def test_an_unwritable_directory() -> None:
     assert "--dir /proc/none: " in refused("--dir", "/proc/none")
 

@@ -53,7 +53,14 @@ def occupy(path: Path) -> Iterator[Directory]:
     Raises:
         DirectoryError: it isn't usable, or another embedded Fargate uses it.
     """
-    directory = Directory(path.resolve())
+    try:
+        directory = Directory(path.resolve())
+        str(directory.path).encode()  # fargate.toml holds it, and TOML is UTF-8
+    except (RuntimeError, UnicodeEncodeError):
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise DirectoryError(
+            f"--dir {shown}: a loop of links, or not UTF-8: choose another one"
+        ) from None
     try:
         directory.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(directory.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
