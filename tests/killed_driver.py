@@ -12,6 +12,8 @@ import signal
 import sys
 from typing import Any
 
+from fargate_driver.cli import main as driver
+
 SEEN = {
     "socket.connect",
     "subprocess.Popen",
@@ -42,8 +44,6 @@ def main() -> int:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.dont_write_bytecode = True
-    from fargate_driver.cli import main as driver
-
     sys.addaudithook(hook)
     return driver(words)
 

@@ -92,12 +92,13 @@ class LocalFargate:
                 pid = int(process.name)
                 after_name = (process / "stat").read_text().rpartition(")")[2].split()
                 command = (process / "cmdline").read_bytes()
+                inside = (process / "cwd").readlink().is_relative_to(self.directory)
                 environment = (process / "environ").read_bytes().split(b"\0")
                 if after_name[0] == "Z":
                     continue
                 parents[pid] = int(after_name[1])
                 commands[pid] = command
-                if command and (mine in environment or directory in command):
+                if command and (inside or mine in environment or directory in command):
                     found[pid] = ""
         for pid in parents:
             ancestor = pid

@@ -87,9 +87,7 @@ def test_gracefully_cancelled_job(fargate: LocalFargate) -> None:
         await run.log.shows("begun")
         run.runner.cancel()
 
-    script = (
-        'trap "" TERM; touch here; setsid sleep 3232 & sleep 3232 & echo begun; wait; sleep 3232'
-    )
+    script = "trap '' TERM; touch here; setsid sleep 3232 & sleep 3232 & echo begun; wait"
     after = ["echo after $CI_JOB_STATUS", "test -e here && echo same task", COUNT.format(3232)]
     run = run_job(fargate, new_job([script], after_script=after), cancel)
     assert run.result.status == "canceled", str(run)

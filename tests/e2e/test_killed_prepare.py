@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,6 @@ from local_fargate import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from pathlib import Path
 
     from local_fargate import LocalFargate
 
@@ -101,7 +101,7 @@ def test_killed_before_an_act(
         {"operation": "DescribeTasks", "hang": 6.0},
         {"operation": "DescribeTasks", "hang": 6.0, "lose_answer": True},
     ],
-    ids=lambda rule: "-".join(rule),
+    ids=["before-RunTask", "after-RunTask", "before-DescribeTasks", "after-DescribeTasks"],
 )
 def test_killed_during_a_call_of_aws(fargate: LocalFargate, rule: dict[str, Any]) -> None:
     fargate.faults({**rule, "times": 1})
@@ -129,8 +129,6 @@ def test_killed_during_a_call_of_aws(fargate: LocalFargate, rule: dict[str, Any]
 
 
 def connected(pid: int) -> bool:
-    from pathlib import Path
-
     try:
         return any(
             str(file.readlink()).startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir()
