@@ -70,7 +70,8 @@ def test_minimal_job_makes_seven_calls(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["config", "prepare"])
 def test_system_failure_in_preparation_is_tried_three_times(tmp_path: Path, stage: str) -> None:
-    result, _ = run(tmp_path, job(), **{stage: {"exit": 2}})
+    told: dict[str, Any] = {stage: {"exit": 2}}
+    result, _ = run(tmp_path, job(), **told)
     assert result.status == "system_failure"
     assert result.exit_code is None
     once = TRY if stage == "prepare" else ["config", "cleanup"]
@@ -212,10 +213,8 @@ def test_deaf_call_is_killed_and_cleanup_follows(tmp_path: Path) -> None:
     told = {"sleep": 60, "deaf": True}
     result, _ = run(tmp_path, job(), abort, timing=timing, build_script=told)
     assert result.status == "canceled"
-    calls = tmp_path / "calls"
-    killed = next(calls.glob("*-run-build_script"))
-    assert not (killed / "call.json").exists()
-    assert sorted(path.name for path in calls.iterdir())[5] == "06-cleanup"
+    assert list((tmp_path / "calls").glob("*-run-build_script"))
+    assert names(tmp_path / "calls")[-2:] == ["run-get_sources", "cleanup"]
 
 
 def test_second_abort_kills_at_once(tmp_path: Path) -> None:
@@ -242,7 +241,7 @@ def test_abort_in_prepare_cleans_up_once_and_tries_no_more(tmp_path: Path, how: 
 
 
 def test_job_timeout(tmp_path: Path) -> None:
-    result, _ = run(tmp_path, job(timeout=3), build_script={"sleep": 60})
+    result, _ = run(tmp_path, job(timeout=8), build_script={"sleep": 60})
     assert (result.status, result.reason) == ("script_failure", "job_execution_timeout")
     assert names(tmp_path / "calls")[4:] == ["run-build_script", "cleanup"]
 
