@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from driver_calls import JobCalls  # noqa: E402 - the path is set above
 from embedded_fargate import EmbeddedFargate, embedded_fargate  # noqa: E402 - as above
+from fargate_driver.jobs import load_access  # noqa: E402 - as above
 
 FARGATE = ROOT / ".venv" / "bin" / "fargate"
 
@@ -41,14 +42,15 @@ def baseline_in_go(directory: Path) -> Path | None:
 
 def commands(job: JobCalls, fargate: EmbeddedFargate, directory: Path) -> dict[str, list[str]]:
     """The competitors: name and command line."""
-    (record_file,) = (fargate.directory / "fargate-local" / "jobs").glob("*/record.json")
-    record = json.loads(record_file.read_text())
-    where = record_file.parent
+    (where,) = (fargate.directory / "fargate-local" / "jobs").iterdir()
+    access = load_access(str(where))
+    if not access:
+        sys.exit("prepare left no access")
     script = job.script("echo hello\n")
     pinned = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
     kex = ["-o", "KexAlgorithms=curve25519-sha256", "-o", "LogLevel=ERROR"]
-    key = ["-i", str(where / "key"), "-o", "IdentitiesOnly=yes", "-p", str(record["port"])]
-    destination = f"{record['user']}@{record['address']}"
+    key = ["-i", str(where / "key"), "-o", "IdentitiesOnly=yes", "-p", str(access.port)]
+    destination = f"{access.user}@{access.host}"
     found = {
         "python": [sys.executable, "-c", "pass"],
         "run": [str(FARGATE), "--config", str(job.config), "custom", "run", script, "build_script"],
@@ -57,7 +59,7 @@ def commands(job: JobCalls, fargate: EmbeddedFargate, directory: Path) -> dict[s
     }
     binary = baseline_in_go(directory)
     if binary:
-        address = f"{destination}:{record['port']}"
+        address = f"{destination}:{access.port}"
         found["go"] = [str(binary), address, str(where / "key"), script]
     return found
 

@@ -6,8 +6,8 @@ flags.py alone. All that people call, and every help text, is the click applicat
 
 from __future__ import annotations
 
+import _signal as signal  # without enum, whose import takes longer than the rest of a run stage
 import os
-import signal
 import sys
 from importlib import import_module
 

@@ -46,7 +46,9 @@ class SleepingTask:
     async def stop(self, grace: float) -> None:
         self.events.append(f"stop {grace:g}")
         if self._process.returncode is None:
-            self._process.terminate()
+            # Not process.terminate(): its poll() can take the exit status from asyncio's watcher.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
             try:
                 await asyncio.wait_for(self._process.wait(), grace)
             except TimeoutError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fargate_driver.local.faults import Faults, RuleError
@@ -230,7 +230,7 @@ def test_an_unhealthy_container(here: Fargate) -> None:
 def test_what_the_runtime_is_told_of_sshd(tmp_path: Path) -> None:
     with fargate(tmp_path, time_scale=0.5) as here:
         here.faults(
-            {"task": {"sshd_delay": 3, "sshd_refuses_key": 4.0, "sshd_other_host_key": True}},
+            {"task": {"sshd_delay": 3, "sshd_refuses_key": 4, "sshd_other_host_key": True}},
             {"task": {"sshd_refuses_key": True}},
         )
         for _ in range(3):
@@ -344,6 +344,7 @@ def rules() -> st.SearchStrategy[Any]:
     return st.lists(st.builds(lambda a, b: {**a, **b}, operation | st.just({}), body) | JSON) | JSON
 
 
+@settings(max_examples=40, deadline=None)
 @given(rules())
 def test_any_rule_list_is_taken_or_refused_in_one_line(value: Any) -> None:
     try:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
+from click.testing import CliRunner
 
+from fargate_driver.commands.local import local
 from local_api.fargate_under_test import NETWORK, PATIENCE
 from local_api.sleeping_runtime import COMMAND
 
@@ -212,21 +214,27 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def refused_here(*arguments: str | Path) -> str:
+    """As `refused`, for what is refused before anything starts: no process is needed."""
+    result = CliRunner().invoke(local, ["up", *map(str, arguments)])
+    assert result.exit_code == 2, result
+    return str(result.output.splitlines()[-1])
+
+
 def test_wrong_arguments(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("[")
     directory = tmp_path / "d"
-    assert "not JSON" in refused("--dir", directory, "--faults", file)
-    assert "No such file" in refused("--dir", directory, "--faults", tmp_path / "none")
+    assert "not JSON" in refused_here("--dir", directory, "--faults", file)
+    assert "No such file" in refused_here("--dir", directory, "--faults", tmp_path / "none")
     file.write_text('[{"task": {"x": 1}}]')
     line = refused("--dir", directory, "--faults", file)
     assert line == "Error: --faults: rule 1: task.x: unknown key"
     assert refused("--dir", file) == f"Error: --dir {file}: File exists: choose another one"
-    assert "Not a directory" in refused("--dir", file / "below")
     for scale in ("0", "-1", "nan", "inf", "x"):
-        assert "--time-scale" in refused("--dir", directory, "--time-scale", scale)
-    assert "--port" in refused("--dir", directory, "--port", "70000")
-    assert "--runtime" in refused("--dir", directory, "--runtime", "magic")
+        assert "--time-scale" in refused_here("--dir", directory, "--time-scale", scale)
+    assert "--port" in refused_here("--dir", directory, "--port", "70000")
+    assert "--runtime" in refused_here("--dir", directory, "--runtime", "magic")
     assert not directory.exists()
 
 
@@ -235,6 +243,13 @@ def test_a_configuration_of_somebody_else_is_not_overwritten(tmp_path: Path) -> 
     config.write_text("[Fargate]\n")
     assert "is not one that `fargate local up` wrote" in refused("--dir", tmp_path)
     assert config.read_text() == "[Fargate]\n"
+
+
+def test_directories_that_cannot_be_named(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for path in (loop, os.fsdecode(os.fsencode(tmp_path) + b"/\xff")):
+        assert "choose another one" in refused("--dir", path)
 
 
 def test_an_unwritable_directory() -> None:

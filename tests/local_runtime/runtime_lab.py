@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
@@ -124,6 +125,13 @@ async def lab(name: str) -> AsyncIterator[Lab]:
         left = [str(path) for path in directory.glob("*/*") if path.name != "container.log"]
         shutil.rmtree(place)
     assert left == []
+
+
+async def end(client: asyncio.subprocess.Process) -> None:
+    """End a client that may have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        client.kill()
+    await client.communicate()
 
 
 def processes_with(token: str) -> list[int]:

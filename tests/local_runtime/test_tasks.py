@@ -17,7 +17,7 @@ from fargate_driver.local.runtimes.base import (
     ImageNotFoundError,
     TaskSpec,
 )
-from local_runtime.runtime_lab import EVERY, ISOLATED, lab, processes_with, token, until
+from local_runtime.runtime_lab import EVERY, ISOLATED, end, lab, processes_with, token, until
 
 ENVIRONMENT = {
     "ECS_CONTAINER_METADATA_URI_V4": "http://169.254.170.2/v4/x",
@@ -51,8 +51,10 @@ def test_runs_commands_and_keeps_the_containers_environment(name: str) -> None:
             assert found.pop("HOME")
             assert found.pop("PATH") == os.environ["PATH"]
             assert found == {**ENVIRONMENT, "SSH_PUBLIC_KEY": here.public_key}
-            code, output, _ = await here.run(task, "tty", options=_pty())
-            assert (code, output.strip()[:9]) == (0, "/dev/pts/")
+            if name != "process" or os.geteuid() == 0:
+                # Whether another user's sshd can hand out terminals is up to the host's /dev/pts.
+                code, output, _ = await here.run(task, "tty", options=_pty())
+                assert (code, output.strip()[:9]) == (0, "/dev/pts/")
             await task.stop(10)
             assert await task.wait() == Exit(143)
             await task.stop(0)  # again, after the end
@@ -112,8 +114,7 @@ def test_kills_what_does_not_end_in_time_and_ends_with_the_server(name: str) -> 
             server = next(iter(processes.servers(task._supervisor.pid)))  # type: ignore[attr-defined]
             os.kill(server, signal.SIGTERM)
             assert await task.wait() == Exit(0)
-            client.kill()
-            await client.communicate()
+            await end(client)
 
     asyncio.run(story())
 
@@ -140,7 +141,6 @@ def test_own_files_over_the_hosts(name: str, tmp_path: Path) -> None:
                 touch /cache/{marker} /tmp/{marker} /dev/shm/{marker} ~/{marker} /{marker}
                 test ! -e {shlex.quote(str(tmp_path))}
                 test -z "$(ls {shlex.quote(str(here.directory))} 2>/dev/null)"
-                rm -rf /tmp/* /var/tmp/{marker}
                 mkdir /tmp/x; sh -c 'echo "$$"'
                 if [ "$(id -u)" = 0 ]; then echo changed >/etc/hostname; rm /usr/bin/env; fi
             """

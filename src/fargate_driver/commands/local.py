@@ -81,6 +81,9 @@ def up(
 ) -> None:
     """Run it in the foreground; SIGTERM or Ctrl-C ends it and every task.
 
+    It listens on 127.0.0.1 and checks no signatures: whoever has an account on this machine can
+    start tasks, which run as you.
+
     Example: fargate local up --dir /tmp/fargate, and in another terminal
     fargate --config /tmp/fargate/fargate.toml custom config
     """

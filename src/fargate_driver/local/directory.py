@@ -53,7 +53,14 @@ def occupy(path: Path) -> Iterator[Directory]:
     Raises:
         DirectoryError: it isn't usable, or another embedded Fargate uses it.
     """
-    directory = Directory(path.resolve())
+    try:
+        directory = Directory(path.resolve())
+        str(directory.path).encode()  # fargate.toml holds it, and TOML is UTF-8
+    except (RuntimeError, UnicodeEncodeError):
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise DirectoryError(
+            f"--dir {shown}: a loop of links, or not UTF-8: choose another one"
+        ) from None
     try:
         directory.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(directory.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -71,7 +78,7 @@ def occupy(path: Path) -> Iterator[Directory]:
         try:
             yield directory
         finally:
-            remove_tree(directory.contents)
+            _remove_contents(directory)
     finally:
         os.close(handle)
 
@@ -103,18 +110,23 @@ def _make(directory: Directory) -> None:
         raise DirectoryError(
             f"{directory.config} is not one that `fargate local up` wrote: choose another --dir"
         )
+    _remove_contents(directory)
+    try:
+        for made in (directory.contents, directory.tasks, directory.records):
+            made.mkdir(mode=0o700)
+    except OSError as error:
+        raise DirectoryError(f"{error.filename}: {error.strerror}: choose another --dir") from None
+
+
+def _remove_contents(directory: Directory) -> None:
     for attempt in range(_STALE_RETRIES):
         try:
             remove_tree(directory.contents)
-            break
         except OSError as error:
             if attempt == _STALE_RETRIES - 1:
                 raise DirectoryError(
                     f"{error.filename or directory.contents}: {error.strerror}: remove it by hand"
                 ) from None
             time.sleep(0.1)
-    try:
-        for made in (directory.contents, directory.tasks, directory.records):
-            made.mkdir(mode=0o700)
-    except OSError as error:
-        raise DirectoryError(f"{error.filename}: {error.strerror}: choose another --dir") from None
+        else:
+            return

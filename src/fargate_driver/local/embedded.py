@@ -155,6 +155,13 @@ def _furnish(region: Region, ssh_port: int) -> None:
 
 
 def _write_config(directory: Directory, url: str, runtime: Runtime, note: Note) -> None:
+    try:
+        _write_sections(directory, url, runtime, note)
+    except OSError as error:
+        raise StartError(f"{directory.config}: {error.strerror}: choose another --dir") from None
+
+
+def _write_sections(directory: Directory, url: str, runtime: Runtime, note: Note) -> None:
     builds, cache = "/builds", "/cache"
     if runtime.shares_builds:
         directory.builds.mkdir(mode=0o700)

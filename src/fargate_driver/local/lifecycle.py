@@ -6,7 +6,6 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecyc
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -296,5 +295,6 @@ class _Life:
 async def _cancel(tasks: list[asyncio.Task[None]] | list[asyncio.Task[Exit]]) -> None:
     for task in tasks:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    for problem in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(problem, Exception):
+            _log.error("a fault could not be injected: %s", problem)

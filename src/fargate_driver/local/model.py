@@ -9,8 +9,14 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import botocore.session
-from botocore.model import ListShape, MapShape, OperationNotFoundError, StructureShape
+from botocore.loaders import create_loader
+from botocore.model import (
+    ListShape,
+    MapShape,
+    OperationNotFoundError,
+    ServiceModel,
+    StructureShape,
+)
 from botocore.validate import ParamValidator
 
 from fargate_driver.local.api_errors import ApiError, invalid_parameter
@@ -32,7 +38,8 @@ class InvalidAnswerError(Exception):
 
 @functools.cache
 def _service() -> Any:
-    return botocore.session.get_session().get_service_model("ecs")
+    # Not through a session: that would load all of botocore's client for its data files.
+    return ServiceModel(create_loader().load_service_model("ecs", "service-2"), "ecs")
 
 
 def operation_names() -> frozenset[str]:

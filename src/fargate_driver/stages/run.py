@@ -6,8 +6,8 @@ a failure needs is imported there.
 
 from __future__ import annotations
 
+import _signal as signal  # as in cli.py
 import os
-import signal
 
 from fargate_driver import jobs
 from fargate_driver.console import say

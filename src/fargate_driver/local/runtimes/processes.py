@@ -59,7 +59,10 @@ def largest_of_script(root: int) -> int | None:
         root: the task's supervisor.
     """
     below = descendants(root)
-    spared = servers(root).keys() | {p.pid for p in below.values() if p.parent == root}
+    listening = servers(root)
+    if not listening:
+        return None  # what runs so far makes the server's keys
+    spared = listening.keys() | {p.pid for p in below.values() if p.parent == root}
     parents = {process.parent for process in below.values()}
     depths: dict[int, int] = {}
     candidates: list[tuple[int, int, int]] = []
@@ -68,8 +71,8 @@ def largest_of_script(root: int) -> int | None:
             continue
         depth = depths[process.pid] = depths.get(process.parent, 0) + 1
         if depth > 1 or process.pid not in parents:
-            # Of small ones, which are alike, the one farthest down is closest to the script.
-            candidates.append((_memory(process.pid) >> 20, depth, process.pid))
+            # In steps of 8 MiB: of shells and small tools, all alike, the one farthest down.
+            candidates.append((_memory(process.pid) >> 23, depth, process.pid))
     return max(candidates)[2] if candidates else None
 
 

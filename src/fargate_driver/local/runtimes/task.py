@@ -48,8 +48,10 @@ class SupervisedTask:
 
     async def stop(self, grace: float) -> None:
         """Send SIGTERM to the first process, which ends with 143; SIGKILL to all later."""
-        with contextlib.suppress(ProcessLookupError):
-            self._supervisor.send_signal(signal.SIGTERM)
+        # Not send_signal: its poll may take the exit status from asyncio's own watcher, which then
+        # reports 255.
+        if self._supervisor.returncode is None:
+            _kill(self._supervisor.pid, signal.SIGTERM)
         _, still_running = await asyncio.wait([self._end], timeout=grace)
         if still_running and self._supervisor.stdin:
             # The end of its stdin tells the supervisor to kill everything.
