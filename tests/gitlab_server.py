@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -24,12 +25,18 @@ class GitLab:
         url: Its address.
         sha: The commit at the head of branch main.
         artifacts: What was uploaded, by job.
+
+    For a real gitlab-runner it hands out `jobs` and keeps what it gets back in `traces` and
+    `updates`.
     """
 
-    def __init__(self, url: str, sha: str, artifacts: dict[str, bytes]) -> None:
+    def __init__(self, url: str, sha: str) -> None:
         self.url = url
         self.sha = sha
-        self.artifacts = artifacts
+        self.artifacts: dict[str, bytes] = {}
+        self.jobs: list[bytes] = []
+        self.traces: list[bytes] = []
+        self.updates: list[dict[str, object]] = []
 
     @property
     def host(self) -> str:
@@ -45,18 +52,22 @@ class _Handler(BaseHTTPRequestHandler):
     """Fetches through `git http-backend`; artifacts are kept in memory."""
 
     protocol_version = "HTTP/1.1"
-    artifacts: dict[str, bytes]
+    gitlab: GitLab
     folder: Path
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self._job() is None:
+        body = self._body()
+        if self.path == "/api/v4/jobs/request":
+            jobs = self.gitlab.jobs
+            self._answer(HTTPStatus.CREATED if jobs else HTTPStatus.NO_CONTENT, *jobs[:1])
+            del jobs[:1]
+        elif self._job() is None:
             self._git(body)
         elif self._may():
-            self.artifacts[self._job() or ""] = body
+            self.gitlab.artifacts[self._job() or ""] = body
             self._answer(HTTPStatus.CREATED)
 
     def do_GET(self) -> None:
@@ -64,9 +75,20 @@ class _Handler(BaseHTTPRequestHandler):
         if job is None:
             self._git(b"")
         elif self._may():
-            found = job in self.artifacts
+            found = job in self.gitlab.artifacts
             status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
-            self._answer(status, self.artifacts.get(job, b""))
+            self._answer(status, self.gitlab.artifacts.get(job, b""))
+
+    def do_PATCH(self) -> None:
+        self.gitlab.traces.append(self._body())
+        self._answer(HTTPStatus.ACCEPTED)
+
+    def do_PUT(self) -> None:
+        self.gitlab.updates.append(json.loads(self._body()))
+        self._answer(HTTPStatus.OK)
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def _job(self) -> str | None:
         """The job of a path /api/v4/jobs/ID/artifacts."""
@@ -127,13 +149,18 @@ def job_token(job: object) -> str:
 def gitlab(folder: Path) -> Iterator[GitLab]:
     """Run a stand-in on the loopback interface, with a new repository in a folder."""
     sha = _make_repository(folder)
-    artifacts: dict[str, bytes] = {}
-    handler = type("Handler", (_Handler,), {"artifacts": artifacts, "folder": folder / "www"})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+
+    class Handler(_Handler):
+        pass
+
+    Handler.folder = folder / "www"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        running = GitLab(f"http://127.0.0.1:{server.server_port}", sha)
+        Handler.gitlab = running
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield GitLab(f"http://127.0.0.1:{server.server_port}", sha, artifacts)
+            yield running
         finally:
             server.shutdown()
             thread.join()

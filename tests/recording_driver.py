@@ -40,11 +40,11 @@ class Recorded:
 
 
 def records(folder: Path) -> list[Recorded]:
-    """All recorded calls, in order."""
+    """All recorded calls, in order; one that was killed has left no record."""
     return [
         Recorded(path.name.partition("-")[2], path, json.loads((path / "call.json").read_text()))
         for path in sorted(folder.iterdir())
-        if path.is_dir()
+        if (path / "call.json").exists()
     ]
 
 

@@ -1,0 +1,122 @@
+"""`fargate try`: its exit codes, its result, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local_fargate import until
+
+if TYPE_CHECKING:
+    from local_fargate import LocalFargate
+
+TRY = (sys.executable, "-m", "fargate_driver", "try")
+
+
+def run(*words: str, **rest: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TRY, *words], capture_output=True, text=True, timeout=150, check=False, **rest
+    )
+
+
+def result_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_words_of_the_command_stay_words(fargate: LocalFargate) -> None:
+    words = ("printf", "<%s>", "a  b", "$HOME", "it's", "*", "")
+    done = run("--config", str(fargate.config), "--json", "--", *words, env=fargate.environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "<a  b><$HOME><it's><*><>" in done.stdout
+    result = result_of(done)
+    assert (result["status"], result["exit_code"]) == ("success", 0)
+    assert {"config", "prepare", "build_script", "cleanup"} <= set(result["phases"])
+
+
+def test_script_file_and_variables(fargate: LocalFargate, tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text("cat <<END\nhere $GREETING\nEND\nif true\nthen\n  exit 9\nfi\n")
+    words = ("--shell", "sh", "--variable", "GREETING=a=b $X", "--script", str(script))
+    done = run("--config", str(fargate.config), *words, env=fargate.environment)
+    assert done.returncode == 9, done.stdout + done.stderr
+    assert "here a=b $X\n" in done.stdout
+    assert "\x1b[36" not in done.stdout
+
+
+def test_image_and_services_reach_the_driver(fargate: LocalFargate) -> None:
+    words = ("--image", "alpine:3.20", "--service", "redis:7", "--service", "postgres:16")
+    done = run("--config", str(fargate.config), *words, "--", "true", env=fargate.environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "alpine:3.20" in done.stdout
+    assert "postgres:16" in done.stdout
+
+
+def test_system_failure(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.toml"
+    done = run("--config", str(missing), "--json", "--", "true")
+    assert done.returncode == 2
+    result = result_of(done)
+    assert (result["status"], result["exit_code"]) == ("system_failure", None)
+    assert str(missing) in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ((), "name either a command after -- or a file with --script"),
+        (("--script", "a", "--", "b"), "name either a command after -- or a file with --script"),
+        (("--script", "/missing/job.sh"), "--script /missing/job.sh: No such file"),
+        (("--variable", "1=x", "--", "true"), "is no variable name"),
+        (("--variable", "KEY", "--", "true"), "expected NAME=VALUE"),
+        (("--shell", "fish", "--", "true"), "'fish'"),
+    ],
+)
+def test_wrong_command_lines(words: tuple[str, ...], complaint: str) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_cancels_the_job(tmp_path: Path, number: signal.Signals) -> None:
+    """On an embedded Fargate of its own: that, the job and all files are gone afterwards."""
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    marker = f"FARGATE_TRY_TEST={tmp_path}"
+    with subprocess.Popen(
+        [*TRY, "--", "sh", "-c", "echo be''gun; sleep 3434"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary), "FARGATE_TRY_TEST": str(tmp_path)},
+    ) as process:
+        assert process.stdout is not None
+        shown = ""
+        for line in process.stdout:
+            shown += line
+            if line == "begun\n":
+                process.send_signal(number)
+                break
+        shown += process.stdout.read()
+        assert process.wait(60) == 128 + number, shown
+    assert "Job failed: canceled" in shown
+    assert list(temporary.iterdir()) == []
+    until(lambda: not marked(marker), lambda: f"left: {marked(marker)}")
+
+
+def marked(marker: str) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
