@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from driver_calls import JobCalls  # noqa: E402 - the path is set above
-from embedded_fargate import EmbeddedFargate, embedded_fargate  # noqa: E402 - as above
 from fargate_driver.jobs import load_access  # noqa: E402 - as above
+from local_fargate import LocalFargate, local_fargate  # noqa: E402 - as above
 
 FARGATE = ROOT / ".venv" / "bin" / "fargate"
 
@@ -40,7 +40,7 @@ def baseline_in_go(directory: Path) -> Path | None:
     return binary
 
 
-def commands(job: JobCalls, fargate: EmbeddedFargate, directory: Path) -> dict[str, list[str]]:
+def commands(job: JobCalls, fargate: LocalFargate, directory: Path) -> dict[str, list[str]]:
     """The competitors: name and command line."""
     (where,) = (fargate.directory / "fargate-local" / "jobs").iterdir()
     access = load_access(str(where))
@@ -90,7 +90,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
-        with embedded_fargate(directory / "fargate") as fargate:
+        with local_fargate(directory / "fargate") as fargate:
             job = JobCalls(directory / "job", fargate.config, 1)
             prepared = job.call("prepare")
             if prepared.returncode:

@@ -7,7 +7,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from embedded_fargate import FARGATE
+from local_fargate import FARGATE
 
 if TYPE_CHECKING:
     from pathlib import Path

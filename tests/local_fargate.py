@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+FARGATE = (sys.executable, "-m", "fargate_driver")
 RUNTIME = os.environ.get("FARGATE_TEST_RUNTIME", "auto")
 """The tier that the end-to-end tests run on: auto, user or process."""
 MARKER = "FARGATE_TEST_MARKER"
@@ -38,7 +39,7 @@ class LocalFargate:
     @property
     def driver(self) -> tuple[str, ...]:
         """The driver's command, as gitlab-runner has it."""
-        return (sys.executable, "-m", "fargate_driver", "--config", str(self.config), "custom")
+        return (*FARGATE, "--config", str(self.config), "custom")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -62,9 +63,10 @@ class LocalFargate:
         """The tasks that have not stopped."""
         return [task for task in self.tasks() if task["lastStatus"] != "STOPPED"]
 
-    def calls(self) -> list[dict[str, Any]]:
-        """All API calls."""
-        return list(self._request("_calls"))
+    def calls(self, operation: str | None = None) -> list[dict[str, Any]]:
+        """All API calls, or those of one operation."""
+        calls = self._request("_calls")
+        return [call for call in calls if operation in (None, call["operation"])]
 
     def _request(self, path: str, data: bytes | None = None) -> Any:
         with urllib.request.urlopen(f"{self.url}/{path}", data, timeout=30) as answer:
@@ -110,7 +112,11 @@ class LocalFargate:
         return {pid: commands[pid].replace(b"\0", b" ").decode(errors="replace") for pid in found}
 
 
-def until(condition: Callable[[], object], explain: Callable[[], str], seconds: float = 30) -> None:
+def until(
+    condition: Callable[[], object],
+    explain: Callable[[], str] = lambda: "it never came to hold",
+    seconds: float = 30,
+) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -132,7 +138,7 @@ def local_fargate(directory: Path, *, path: Path | None = None) -> Iterator[Loca
     search = os.environ["PATH"] if path is None else f"{path}:{os.environ['PATH']}"
     command = ("local", "up", "--dir", str(directory), "--port", "0", "--runtime", RUNTIME)
     with subprocess.Popen(
-        [sys.executable, "-m", "fargate_driver", *command],
+        [*FARGATE, *command],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         env={**os.environ, "PATH": search, MARKER: marker},

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VERSION = 1
 _RECORD = "record.json"
 _ACCESS = "access"
+_LOST = "lost"
 _LINK = "fargate-job"
 _TOKEN_LIFETIME = 23 * 3600
 """Seconds in which a RunTask may be replayed: clientTokens hold 24 h at most
@@ -178,6 +179,16 @@ def load_access(directory: str) -> Access | None:
         )
     except (KeyError, ValueError) as e:
         raise RecordError(f"{path}: is damaged: {e!r}") from e
+
+
+def note_lost(directory: str) -> None:
+    """Note for the stages to come that the connection to the task was lost."""
+    _write(os.path.join(directory, _LOST), "")
+
+
+def was_lost(directory: str) -> bool:
+    """Whether an earlier stage lost the connection to the task."""
+    return os.path.exists(os.path.join(directory, _LOST))
 
 
 def _write(path: str, text: str) -> None:

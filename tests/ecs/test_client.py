@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from embedded_fargate import EmbeddedFargate, embedded_fargate, eventually
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
 from fargate_driver.ecs.target import Target
+from local_fargate import LocalFargate, local_fargate, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedFargate]:
-    with embedded_fargate(tmp_path_factory.mktemp("fargate")) as running:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFargate]:
+    with local_fargate(tmp_path_factory.mktemp("fargate")) as running:
         yield running
 
 
 @pytest.fixture
-def fargate(shared: EmbeddedFargate) -> Iterator[EmbeddedFargate]:
+def fargate(shared: LocalFargate) -> Iterator[LocalFargate]:
     shared.faults()
     yield shared
     ecs = client(shared)
-    for arn in shared.alive():
-        ecs.stop_task(arn, "the test is over")
+    for task in shared.alive():
+        ecs.stop_task(task["taskArn"], "the test is over")
 
 
-def client(fargate: EmbeddedFargate, patience: float = 20, *, hurry: bool = False) -> Ecs:
+def client(fargate: LocalFargate, patience: float = 20, *, hurry: bool = False) -> Ecs:
     target = Target("us-east-1", "default", fargate.url, None)
     return Ecs(target, deadline=time.monotonic() + patience, hurry=hurry)
 
@@ -47,7 +47,7 @@ def request(token: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_a_lost_answer_is_the_same_task(fargate: EmbeddedFargate) -> None:
+def test_a_lost_answer_is_the_same_task(fargate: LocalFargate) -> None:
     fargate.faults({"operation": "RunTask", "lose_answer": True})
     before = len(fargate.tasks())
     task = client(fargate).run_task(request("lost-answer"))
@@ -70,7 +70,7 @@ WRAPPED_THROTTLING = (
     ],
 )
 def test_throttling_and_server_errors_are_tried_again(
-    fargate: EmbeddedFargate, code: str, message: str, status: int
+    fargate: LocalFargate, code: str, message: str, status: int
 ) -> None:
     rule = {"operation": "RunTask", "error": code, "message": message, "status": status}
     fargate.faults(rule | {"times": 2})
@@ -79,7 +79,7 @@ def test_throttling_and_server_errors_are_tried_again(
     assert [c["outcome"] for c in fargate.calls("RunTask")[calls:]] == [code, code, "ok"]
 
 
-def test_trying_again_ends_at_the_deadline(fargate: EmbeddedFargate) -> None:
+def test_trying_again_ends_at_the_deadline(fargate: LocalFargate) -> None:
     fargate.faults(
         {"operation": "RunTask", "error": "ThrottlingException", "message": "Rate exceeded"}
         | {"times": 1000}
@@ -91,7 +91,7 @@ def test_trying_again_ends_at_the_deadline(fargate: EmbeddedFargate) -> None:
     assert e.value.refused
 
 
-def test_a_refusal_after_a_lost_answer_refuses_nothing(fargate: EmbeddedFargate) -> None:
+def test_a_refusal_after_a_lost_answer_refuses_nothing(fargate: LocalFargate) -> None:
     fargate.faults(
         {"operation": "RunTask", "lose_answer": True},
         {"operation": "RunTask", "error": "AccessDeniedException", "message": "no", "status": 400},
@@ -101,7 +101,7 @@ def test_a_refusal_after_a_lost_answer_refuses_nothing(fargate: EmbeddedFargate)
     assert not e.value.refused
 
 
-def test_failures_of_run_task_are_told_in_full(fargate: EmbeddedFargate) -> None:
+def test_failures_of_run_task_are_told_in_full(fargate: LocalFargate) -> None:
     reason = "Capacity is unavailable at this time. Please try again later"
     fargate.faults({"operation": "RunTask", "failure": {"reason": reason, "detail": "us-east-1a"}})
     with pytest.raises(EcsError, match=f"ECS started no task: {reason}.*: us-east-1a") as e:
@@ -109,7 +109,7 @@ def test_failures_of_run_task_are_told_in_full(fargate: EmbeddedFargate) -> None
     assert e.value.refused
 
 
-def test_a_denied_action_is_named_with_a_hint(fargate: EmbeddedFargate) -> None:
+def test_a_denied_action_is_named_with_a_hint(fargate: LocalFargate) -> None:
     message = (
         "User: arn:aws:sts::123456789012:assumed-role/ci/i-0abc is not authorized to perform:"
         " ecs:StopTask on resource: arn:aws:ecs:us-east-1:123456789012:task/default/0"
@@ -119,7 +119,7 @@ def test_a_denied_action_is_named_with_a_hint(fargate: EmbeddedFargate) -> None:
         client(fargate).stop_task("arn:aws:ecs:us-east-1:123456789012:task/default/0", "x")
 
 
-def test_no_default_strategy_is_explained(fargate: EmbeddedFargate) -> None:
+def test_no_default_strategy_is_explained(fargate: LocalFargate) -> None:
     message = "No Container Instances were found in your cluster."
     fargate.faults(
         {"operation": "RunTask", "error": "InvalidParameterException", "message": message}
@@ -128,16 +128,16 @@ def test_no_default_strategy_is_explained(fargate: EmbeddedFargate) -> None:
         client(fargate).run_task(request("no-strategy"))
 
 
-def test_stopping_what_is_gone_is_no_failure(fargate: EmbeddedFargate) -> None:
+def test_stopping_what_is_gone_is_no_failure(fargate: LocalFargate) -> None:
     ecs = client(fargate)
     task = ecs.run_task(request("stopped-twice"))["taskArn"]
     ecs.stop_task(task, "first")
     ecs.stop_task(task, "second")
     ecs.stop_task(f"arn:aws:ecs:us-east-1:123456789012:task/default/{'0' * 32}", "never was")
-    eventually(lambda: task not in fargate.alive())
+    until(lambda: task not in [t["taskArn"] for t in fargate.alive()])
 
 
-def test_a_token_with_other_parameters_names_its_task(fargate: EmbeddedFargate) -> None:
+def test_a_token_with_other_parameters_names_its_task(fargate: LocalFargate) -> None:
     ecs = client(fargate)
     task = ecs.run_task(request("conflict"))["taskArn"]
     with pytest.raises(EcsError) as e:
@@ -147,7 +147,7 @@ def test_a_token_with_other_parameters_names_its_task(fargate: EmbeddedFargate) 
     assert ecs.tasks_of_conflict(e.value) == [task]
 
 
-def test_an_unknown_task_is_none(fargate: EmbeddedFargate) -> None:
+def test_an_unknown_task_is_none(fargate: LocalFargate) -> None:
     arn = f"arn:aws:ecs:us-east-1:123456789012:task/default/{'0' * 32}"
     assert client(fargate).describe_task(arn) is None
 
@@ -162,7 +162,7 @@ def test_nobody_listening_is_one_line_within_the_deadline() -> None:
 
 
 def test_no_proxy_stands_before_a_loopback_endpoint(
-    fargate: EmbeddedFargate, monkeypatch: pytest.MonkeyPatch
+    fargate: LocalFargate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
@@ -170,7 +170,7 @@ def test_no_proxy_stands_before_a_loopback_endpoint(
 
 
 def test_own_credentials_are_used_where_there_are_some(
-    fargate: EmbeddedFargate, monkeypatch: pytest.MonkeyPatch
+    fargate: LocalFargate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")

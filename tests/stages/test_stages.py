@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
-from embedded_fargate import EmbeddedFargate, embedded_fargate, eventually
+from local_fargate import LocalFargate, local_fargate, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,22 +26,22 @@ JOB_IDS = itertools.count(7000)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedFargate]:
-    with embedded_fargate(tmp_path_factory.mktemp("fargate")) as running:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFargate]:
+    with local_fargate(tmp_path_factory.mktemp("fargate")) as running:
         yield running
 
 
 @pytest.fixture
-def fargate(shared: EmbeddedFargate) -> Iterator[EmbeddedFargate]:
+def fargate(shared: LocalFargate) -> Iterator[LocalFargate]:
     shared.faults()
     yield shared
     shared.faults()
-    eventually(lambda: not shared.alive())
+    until(lambda: not shared.alive())
     assert records(shared) == []
 
 
 @pytest.fixture
-def job(fargate: EmbeddedFargate, tmp_path: Path) -> Iterator[MakeJob]:
+def job(fargate: LocalFargate, tmp_path: Path) -> Iterator[MakeJob]:
     """Makes jobs; each is cleaned up, and nothing of it may be left."""
     made: list[JobCalls] = []
 
@@ -57,11 +57,11 @@ def job(fargate: EmbeddedFargate, tmp_path: Path) -> Iterator[MakeJob]:
         assert calls.call("cleanup").returncode == 0
 
 
-def records(fargate: EmbeddedFargate) -> list[Path]:
+def records(fargate: LocalFargate) -> list[Path]:
     return list((fargate.directory / "fargate-local" / "jobs").glob("*"))
 
 
-def test_a_job_from_start_to_end(fargate: EmbeddedFargate, job: MakeJob) -> None:
+def test_a_job_from_start_to_end(fargate: LocalFargate, job: MakeJob) -> None:
     this = job()
     prepared = this.call("prepare")
     assert prepared.returncode == 0, prepared.stderr
@@ -73,10 +73,10 @@ def test_a_job_from_start_to_end(fargate: EmbeddedFargate, job: MakeJob) -> None
     # A stale code never survives into a later stage.
     assert this.call("run", this.script("exit 0"), "after_script").returncode == 0
     assert not this.code_file.exists()
-    (task,) = fargate.alive()
+    task = fargate.alive()[0]["taskArn"]
     cleaned = this.call("cleanup", CI_JOB_STATUS="failed")
     assert (cleaned.returncode, cleaned.stdout, cleaned.stderr) == (0, "", "")
-    eventually(lambda: not fargate.alive())
+    until(lambda: not fargate.alive())
     (stopped,) = [t for t in fargate.tasks() if t["taskArn"] == task]
     assert stopped["stoppedReason"].endswith(
         "(pipeline 500, group/project): the job is over (failed)"
@@ -88,11 +88,11 @@ def test_nothing_to_clean_is_quiet(job: MakeJob) -> None:
     assert (cleaned.returncode, cleaned.stdout, cleaned.stderr) == (0, "", "")
 
 
-def test_what_run_task_is_sent(fargate: EmbeddedFargate, job: MakeJob) -> None:
+def test_what_run_task_is_sent(fargate: LocalFargate, job: MakeJob) -> None:
     first, second = job(), job()
     for one in (first, second):
         assert one.call("prepare").returncode == 0
-    tasks = [t for t in fargate.tasks() if t["taskArn"] in fargate.alive()]
+    tasks = fargate.alive()
     # Constant per manager: ListTasks matches startedBy exactly.
     assert len({t["startedBy"] for t in tasks}) == 1
     assert len(tasks[0]["startedBy"]) <= 128
@@ -114,7 +114,7 @@ def test_what_run_task_is_sent(fargate: EmbeddedFargate, job: MakeJob) -> None:
     assert "\n" not in variable["value"]
 
 
-def test_records_are_private_and_hold_no_job_secret(fargate: EmbeddedFargate, job: MakeJob) -> None:
+def test_records_are_private_and_hold_no_job_secret(fargate: LocalFargate, job: MakeJob) -> None:
     this = job(token="glcbt-secret")
     assert this.call("prepare", SECRET="s3cr3t", CI_JOB_TOKEN="glcbt-secret").returncode == 0
     (directory,) = records(fargate)
@@ -146,12 +146,12 @@ def _processes_in(directory: Path) -> list[Path]:
     return found
 
 
-def test_a_second_prepare_ends_what_the_first_left(fargate: EmbeddedFargate, job: MakeJob) -> None:
+def test_a_second_prepare_ends_what_the_first_left(fargate: LocalFargate, job: MakeJob) -> None:
     this = job()
     assert this.call("prepare").returncode == 0
-    (first,) = fargate.alive()
+    first = fargate.alive()[0]["taskArn"]
     assert this.call("prepare").returncode == 0
-    eventually(lambda: first not in fargate.alive())
+    until(lambda: first not in [t["taskArn"] for t in fargate.alive()])
     assert len(fargate.alive()) == 1
     ran = this.call("run", this.script("echo second"), "build_script")
     assert (ran.returncode, ran.stdout) == (0, "second\n")
@@ -201,18 +201,18 @@ def test_run_before_prepare_says_so(job: MakeJob) -> None:
     ],
 )
 def test_a_start_that_fails_says_why(
-    fargate: EmbeddedFargate, job: MakeJob, rule: dict[str, Any], said: str
+    fargate: LocalFargate, job: MakeJob, rule: dict[str, Any], said: str
 ) -> None:
     fargate.faults(rule)
     prepared = job().call("prepare")
     assert prepared.returncode == 2
     assert said in prepared.stderr
     assert "Traceback" not in prepared.stderr
-    eventually(lambda: not fargate.alive())
+    until(lambda: not fargate.alive())
 
 
 def test_a_start_that_never_ends_ends_at_start_timeout(
-    fargate: EmbeddedFargate, job: MakeJob, tmp_path: Path
+    fargate: LocalFargate, job: MakeJob, tmp_path: Path
 ) -> None:
     this = job()
     this.config = tmp_path / "short.toml"
@@ -222,18 +222,16 @@ def test_a_start_that_never_ends_ends_at_start_timeout(
     prepared = this.call("prepare")
     assert prepared.returncode == 2
     assert "not usable within StartTimeout; ECS last showed it as PROVISIONING" in prepared.stderr
-    eventually(lambda: not fargate.alive())
+    until(lambda: not fargate.alive())
 
 
-def test_a_late_address_and_a_late_sshd_are_waited_for(
-    fargate: EmbeddedFargate, job: MakeJob
-) -> None:
+def test_a_late_address_and_a_late_sshd_are_waited_for(fargate: LocalFargate, job: MakeJob) -> None:
     fargate.faults({"task": {"eni_delay": 1, "sshd_delay": 1.5, "sshd_refuses_key": 2.5}})
     prepared = job().call("prepare")
     assert prepared.returncode == 0, prepared.stderr
 
 
-def test_a_task_missing_for_a_while_is_waited_for(fargate: EmbeddedFargate, job: MakeJob) -> None:
+def test_a_task_missing_for_a_while_is_waited_for(fargate: LocalFargate, job: MakeJob) -> None:
     fargate.faults({"operation": "DescribeTasks", "missing_for": 2})
     prepared = job().call("prepare")
     assert prepared.returncode == 0, prepared.stderr
@@ -242,7 +240,7 @@ def test_a_task_missing_for_a_while_is_waited_for(fargate: EmbeddedFargate, job:
 
 @pytest.mark.parametrize("value", ["-x", "a b", "x" * 300, "no-such-family", "ci-coordinator:99"])
 def test_only_the_author_can_mend_the_jobs_task_definition(
-    fargate: EmbeddedFargate, job: MakeJob, value: str
+    fargate: LocalFargate, job: MakeJob, value: str
 ) -> None:
     calls = len(fargate.calls("RunTask"))
     this = job()
@@ -255,7 +253,7 @@ def test_only_the_author_can_mend_the_jobs_task_definition(
 
 
 def test_the_operators_unknown_task_definition_is_a_system_failure(
-    fargate: EmbeddedFargate, job: MakeJob, tmp_path: Path
+    fargate: LocalFargate, job: MakeJob, tmp_path: Path
 ) -> None:
     this = job()
     this.config = tmp_path / "wrong.toml"
@@ -277,7 +275,7 @@ def test_a_doubled_prefix_is_explained(job: MakeJob) -> None:
 
 
 def test_records_that_cannot_be_written_stop_before_run_task(
-    fargate: EmbeddedFargate, job: MakeJob, tmp_path: Path
+    fargate: LocalFargate, job: MakeJob, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     this = job()
@@ -305,12 +303,12 @@ def test_records_that_cannot_be_written_stop_before_run_task(
     ],
 )
 def test_a_cancel_while_the_task_starts_stops_it(
-    fargate: EmbeddedFargate, job: MakeJob, rule: dict[str, Any]
+    fargate: LocalFargate, job: MakeJob, rule: dict[str, Any]
 ) -> None:
     fargate.faults(rule)
     calls = len(fargate.calls("RunTask"))
     with job().start("prepare") as process:
-        eventually(lambda: "operation" in rule or len(fargate.calls("RunTask")) > calls)
+        until(lambda: "operation" in rule or len(fargate.calls("RunTask")) > calls)
         time.sleep(1.5)
         os.killpg(process.pid, signal.SIGTERM)
         begun = time.monotonic()
@@ -319,7 +317,7 @@ def test_a_cancel_while_the_task_starts_stops_it(
     assert process.returncode == 2
     assert "cancelled while the task started" in stderr
     assert "Traceback" not in stderr
-    eventually(lambda: not fargate.alive())
+    until(lambda: not fargate.alive())
     assert records(fargate) == []
 
 
@@ -341,7 +339,7 @@ def test_a_cancelled_script_ends_with_all_its_children(job: MakeJob) -> None:
 
 
 def test_a_lost_master_is_replaced_and_the_key_is_pinned(
-    fargate: EmbeddedFargate, job: MakeJob
+    fargate: LocalFargate, job: MakeJob
 ) -> None:
     this = job()
     assert this.call("prepare").returncode == 0
@@ -359,11 +357,11 @@ def test_a_lost_master_is_replaced_and_the_key_is_pinned(
 def _kill_master(directory: Path) -> None:
     for process in _processes_in(directory):
         os.kill(int(process.name), signal.SIGKILL)
-    eventually(lambda: not _processes_in(directory))
+    until(lambda: not _processes_in(directory))
 
 
 def test_a_task_that_is_stopped_by_others_is_a_system_failure(
-    fargate: EmbeddedFargate, job: MakeJob
+    fargate: LocalFargate, job: MakeJob
 ) -> None:
     fargate.faults({"task": {"interrupt_after": 3, "grace": 0.1}})
     this = job()

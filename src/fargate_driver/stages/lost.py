@@ -9,20 +9,18 @@ from fargate_driver.ecs import watch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.errors import DriverError
 
-_PATIENCE = 15.0
-"""Seconds to wait for ECS to notice that a task ended."""
 
-
-def why(directory: str) -> str:
+def why(directory: str, patience: float) -> str:
     """Ask ECS what became of the job's task.
 
     Args:
         directory: the job's directory.
+        patience: seconds to wait for ECS to notice that the task ended.
 
     Returns:
         One line.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + patience
     try:
         record = jobs.load(directory)
         if not record or not record.task_arn:

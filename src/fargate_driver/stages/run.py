@@ -20,11 +20,15 @@ from fargate_driver.ssh.session import Outcome, run_script
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fargate_driver.flags import Flags
-    from fargate_driver.jobs import Access
+    from collections.abc import Callable
 
-_RECONNECT = 30.0
-"""Seconds for a new connection where the master is gone but the task may not be."""
+    from fargate_driver.flags import Flags
+
+_PATIENCE = 15.0
+"""Seconds for a new connection where the master is gone but the task may not be, and then for ECS to
+notice why."""
+_LITTLE_PATIENCE = 3.0
+"""The same where an earlier stage of the job waited in vain."""
 
 
 def main(flags: Flags, script: str, stage: str) -> int:
@@ -52,19 +56,46 @@ def main(flags: Flags, script: str, stage: str) -> int:
     if not access:
         raise DriverError(f"{directory}: no record of a started task; did prepare succeed?")
     connection = Connection(directory, access.host, access.port, access.user)
+    patience = _LITTLE_PATIENCE if jobs.was_lost(directory) else _PATIENCE
+
+    def run() -> Outcome:
+        return run_script(
+            connection,
+            script,
+            shell="pwsh" if script.endswith(".ps1") else access.shell,
+            init_pid=access.init_pid,
+            state_directory=access.state_directory,
+            cancelled=lambda: cancel.wanted,
+            wakeup_fd=cancel.wakeup,
+        )
+
     try:
-        outcome = _run(connection, access, script, cancel)
+        outcome = run()
     except MasterGoneError as e:
-        outcome = _run_on_new_connection(connection, access, script, cancel, e)
-    if outcome.cancelled:
+        outcome = _run_on_new_connection(run, connection, patience, e)
+    if cancel.wanted or outcome.cancelled:
         say(f"{stage}: cancelled")
         return exits.system_failed(env)
     if outcome.code is None:
         from fargate_driver.stages import lost
 
-        say(f"{stage}: {outcome.lost}; {lost.why(directory)}")
+        say(f"{stage}: {outcome.lost}; {lost.why(directory, patience)}")
+        jobs.note_lost(directory)
         return exits.system_failed(env)
     return exits.script_failed(env, outcome.code) if outcome.code else exits.succeeded(env)
+
+
+def _run_on_new_connection(
+    run: Callable[[], Outcome], connection: Connection, patience: float, gone: MasterGoneError
+) -> Outcome:
+    """Connect again, to the same host key, and run the script; nothing of it was sent before."""
+    from fargate_driver.ssh.master import reopen_master
+
+    try:
+        reopen_master(connection, patience)
+        return run()
+    except DriverError as e:
+        return Outcome(None, f"{gone}; a new connection failed: {e}", cancelled=False)
 
 
 class _Cancel:
@@ -79,28 +110,3 @@ class _Cancel:
 
     def _handle(self, _signal: int, _frame: object) -> None:
         self.wanted = True
-
-
-def _run(connection: Connection, access: Access, script: str, cancel: _Cancel) -> Outcome:
-    return run_script(
-        connection,
-        script,
-        shell="pwsh" if script.endswith(".ps1") else access.shell,
-        init_pid=access.init_pid,
-        state_directory=access.state_directory,
-        cancelled=lambda: cancel.wanted,
-        wakeup_fd=cancel.wakeup,
-    )
-
-
-def _run_on_new_connection(
-    connection: Connection, access: Access, script: str, cancel: _Cancel, gone: MasterGoneError
-) -> Outcome:
-    """Connect again, to the same host key, and run the script; nothing of it was sent before."""
-    from fargate_driver.ssh.master import reopen_master
-
-    try:
-        reopen_master(connection, _RECONNECT)
-        return _run(connection, access, script, cancel)
-    except DriverError as e:
-        return Outcome(None, f"{gone}; a new connection failed: {e}", cancelled=cancel.wanted)
