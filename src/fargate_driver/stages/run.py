@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fargate_driver.flags import Flags
 
 _PATIENCE = 15.0
-"""Seconds for a new connection where the master is gone but the task may not be, and then for ECS to
-notice why."""
+"""Seconds for a new connection where the master is gone but the task may not be, and then for ECS
+to notice why."""
 _LITTLE_PATIENCE = 3.0
 """The same where an earlier stage of the job waited in vain."""
 
