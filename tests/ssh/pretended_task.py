@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -48,6 +49,7 @@ class Task:
         environment: Mapping[str, str] | None = None,
         *,
         force_command: str = "",
+        sshd_first: bool = False,
         host_key_type: str = "ed25519",
     ) -> None:
         self.directory = directory
@@ -60,6 +62,8 @@ class Task:
             **(environment or {}),
         }
         self._force_command = force_command
+        self._sshd_first = sshd_first
+        self._state_directory = ""
         self._process: subprocess.Popen[bytes] | None = None
         self.connection = Connection(str(self.job), "127.0.0.1", self.port, USER)
         self.public_key = make_key(str(self.job), "test")
@@ -95,11 +99,14 @@ class Task:
             lines.append(f"ForceCommand {self._force_command}")
         config.write_text("\n".join(lines) + "\n")
         log = self.directory / "sshd.log"
-        init = str(Path(__file__).with_name("task_init.py"))
+        init = [sys.executable, "-I", str(Path(__file__).with_name("task_init.py"))]
+        if self._sshd_first:
+            # As PID 1 of a namespace that ends with `unshare`, which SIGTERM does not end.
+            init = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", init, SSHD, "-D", "-f", str(config), "-E", str(log)],
+            [*init, SSHD, "-D", "-f", str(config), "-E", str(log)],
             env=self.environment,
             stdin=subprocess.DEVNULL,
         )
@@ -112,13 +119,17 @@ class Task:
     def stop(self) -> None:
         close_master(str(self.job))
         if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(signal.SIGKILL if self._sshd_first else signal.SIGTERM)
             self._process.wait(30)
             self._process = None
+        if self._state_directory:
+            shutil.rmtree(self._state_directory, ignore_errors=True)
 
     def open(self, seconds: float = 30.0) -> Probe:
         open_master(self.connection, time.monotonic() + seconds, lambda _reason: None)
-        return probe(self.connection, time.monotonic() + seconds)
+        found = probe(self.connection, time.monotonic() + seconds)
+        self._state_directory = found.state_directory
+        return found
 
 
 class Run:

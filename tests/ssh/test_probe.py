@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from fargate_driver.ssh.errors import MasterGoneError, UnusableContainerError
-from fargate_driver.ssh.probe import probe
+from fargate_driver.ssh.probe import forget, probe
 from ssh.container_shells import KINDS, make_task
-from ssh.pretended_task import Task
+from ssh.pretended_task import Stages, Task
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,3 +76,26 @@ def test_what_a_login_shell_prints_does_no_harm(tmp_path: Path) -> None:
 def test_without_a_connection_there_is_nothing_to_probe(task: Task) -> None:
     with pytest.raises(MasterGoneError):
         probe(task.connection, time.monotonic() + 5)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.getuid() != 0, reason="a PID namespace needs root")
+def test_sshd_as_the_first_process_has_lost_its_environment(tmp_path: Path) -> None:
+    task = Task(tmp_path, sshd_first=True)
+    task.start()
+    try:
+        found = task.open()
+        assert (found.init_pid, found.environment_readable) == (1, False)
+        run = Stages(task, found).run("echo $$; exit 3")
+        assert run.outcome.code == 3
+        assert int(run.stdout) < 200
+    finally:
+        task.stop()
+
+
+def test_the_state_directory_can_be_removed(task: Task) -> None:
+    task.start()
+    state = Path(task.open().state_directory)
+    assert state.is_dir()
+    forget(task.connection, str(state), time.monotonic() + 30)
+    assert not state.exists()

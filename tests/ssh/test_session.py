@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -294,6 +295,13 @@ def test_a_refused_session_is_said_so(tmp_path: Path) -> None:
             holder.close()
     finally:
         task.stop()
+
+
+def test_eight_stages_at_once_report_their_own_codes(stages: Stages) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(lambda code: stages.run(f"echo {code}; exit {code}"), range(1, 9)))
+    assert [run.outcome.code for run in runs] == list(range(1, 9))
+    assert [int(run.stdout) for run in runs] == list(range(1, 9))
 
 
 def test_secrets_are_in_no_command_line(stages: Stages) -> None:

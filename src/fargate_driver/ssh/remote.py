@@ -261,6 +261,15 @@ def probe_command(*, nonce: str, directories: tuple[str, ...]) -> bytes:
     return _command(_ENVIRONMENT + _PROBE, nonce, *directories)
 
 
+def forget_command(state_directory: str) -> bytes:
+    """The command line that removes the state directory.
+
+    Args:
+        state_directory: As the probe made it.
+    """
+    return _command('rm -rf "$1"', state_directory)
+
+
 def _command(text: str, *words: str) -> bytes:
     quoted = " ".join(_quote(word) for word in (text, "fargate", *words))
     return f"exec /bin/sh -c {quoted}".encode()

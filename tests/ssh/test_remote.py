@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fargate_driver.ssh import remote
+
+COMMANDS = {
+    "stage": remote.stage_command(
+        nonce="0f", size=1, shell="bash", init_pid=1, state_directory="/tmp/.fargate-0f"
+    ),
+    "kill": remote.kill_command(nonce="0f", init_pid=1, grace=10),
+    "probe": remote.probe_command(nonce="0f", directories=("/tmp",)),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_login_shell_reads_anything_into_the_texts(name: str) -> None:
+    command = COMMANDS[name].decode()
+    assert "\\\\" not in command
+    assert command.startswith("exec /bin/sh -c '")
+    assert "'" not in command.split("'")[1]
+    # Far from the 128 KiB that one argument may have.
+    assert len(command) < 8192
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))))
+def test_any_path_is_one_word(path: str) -> None:
+    quoted = remote._quote(path)
+    echoed = subprocess.run(
+        ["/bin/sh", "-c", f"printf %s {quoted}"], check=True, capture_output=True
+    )
+    assert echoed.stdout == path.encode()
+
+
+def test_the_run_stage_imports_nothing_slow() -> None:
+    program = "import sys; import fargate_driver.ssh.session; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-I", "-c", program], check=True, capture_output=True, text=True
+    ).stdout.split()
+    ours = {name for name in loaded if name.startswith("fargate_driver")}
+    assert "fargate_driver.ssh.session" in ours
+    bare = subprocess.run(
+        [sys.executable, "-I", "-c", "import sys; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    allowed = {"__future__", "_socket", "_struct", "select", "struct", "time"}
+    assert set(loaded) - set(bare) - ours <= allowed
