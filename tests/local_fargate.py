@@ -126,17 +126,20 @@ def until(
 
 
 @contextmanager
-def local_fargate(directory: Path, *, path: Path | None = None) -> Iterator[LocalFargate]:
+def local_fargate(
+    directory: Path, *, path: Path | None = None, runtime: str = RUNTIME
+) -> Iterator[LocalFargate]:
     """Run `fargate local up` in a directory.
 
     Args:
         directory: Where; made if absent.
         path: A folder with programs for the tasks, put before all others.
+        runtime: The tier to run it on.
     """
     directory.mkdir(mode=0o700, exist_ok=True)
     marker = str(directory)
     search = os.environ["PATH"] if path is None else f"{path}:{os.environ['PATH']}"
-    command = ("local", "up", "--dir", str(directory), "--port", "0", "--runtime", RUNTIME)
+    command = ("local", "up", "--dir", str(directory), "--port", "0", "--runtime", runtime)
     with subprocess.Popen(
         [*FARGATE, *command],
         stdout=subprocess.PIPE,

@@ -68,7 +68,7 @@ def test_a_server_that_comes_up_late_is_waited_for(task: Task) -> None:
     open_master(task.connection, time.monotonic() + 30, said.append)
     timer.join()
     assert len(masters(task)) == 1
-    assert len(said) == 1
+    assert len(set(said)) == 1
     assert "connection refused" in said[0]
 
 

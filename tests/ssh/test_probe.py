@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fargate_driver.ssh.errors import MasterGoneError, UnusableContainerError
-from fargate_driver.ssh.probe import forget, probe
+from fargate_driver.ssh.probe import probe
 from ssh.container_shells import KINDS, make_task
 from ssh.pretended_task import Stages, Task
 
@@ -91,11 +91,3 @@ def test_sshd_as_the_first_process_has_lost_its_environment(tmp_path: Path) -> N
         assert int(run.stdout) < 200
     finally:
         task.stop()
-
-
-def test_the_state_directory_can_be_removed(task: Task) -> None:
-    task.start()
-    state = Path(task.open().state_directory)
-    assert state.is_dir()
-    forget(task.connection, str(state), time.monotonic() + 30)
-    assert not state.exists()

@@ -258,7 +258,7 @@ def test_powershell_gets_a_ps1_file(tmp_path: Path) -> None:
 
 def test_a_killed_master_is_no_verdict(stages: Stages) -> None:
     (pid,) = _masters(str(stages.task.job))
-    run = stages.run(f"echo before; kill -9 {pid}; sleep 300")
+    run = stages.run(f"echo before; sleep 1; kill -9 {pid}; sleep 300")
     assert run.outcome.code is None
     assert "lost" in run.outcome.lost
     assert run.stdout == b"before\n"

@@ -370,3 +370,17 @@ def test_a_task_that_is_stopped_by_others_is_a_system_failure(
     assert (ran.returncode, ran.stdout) == (2, "begun\n")
     assert "SpotInterruption" in ran.stderr
     assert not this.code_file.exists()
+
+
+def test_nothing_is_left_in_a_shared_tmp(tmp_path: Path) -> None:
+    def left() -> set[Path]:
+        return set(Path("/tmp").glob(".fargate-*"))
+
+    before = left()
+    with local_fargate(tmp_path / "fargate", runtime="process") as fargate:
+        this = JobCalls(tmp_path / "job", fargate.config, next(JOB_IDS))
+        assert this.call("prepare").returncode == 0
+        ran = this.call("run", this.script("echo $TMPDIR"), "build_script")
+        assert ran.stdout.startswith(str(fargate.directory))
+        assert left() <= before
+        assert this.call("cleanup").returncode == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fargate_driver.ssh.errors import UnusableContainerError
 from fargate_driver.ssh.mux import Session
-from fargate_driver.ssh.remote import forget_command, probe_command
+from fargate_driver.ssh.remote import probe_command
 
 if TYPE_CHECKING:
     from fargate_driver.ssh.connection import Connection
@@ -70,21 +70,6 @@ def probe(connection: Connection, deadline: float) -> Probe:
         environment_readable=values["environment"] == "yes",
         programs=programs,
     )
-
-
-def forget(connection: Connection, state_directory: str, deadline: float) -> None:
-    """Remove the state directory: what a task leaves behind whose /tmp outlives it.
-
-    Args:
-        connection: The job's connection.
-        state_directory: As the probe made it.
-        deadline: When to give up, as `time.monotonic` counts.
-
-    Raises:
-        MasterGoneError: There is no connection.
-        SessionRefusedError: The server allows no session.
-    """
-    _ask(connection.directory, forget_command(state_directory), deadline)
 
 
 def _ask(directory: str, command: bytes, deadline: float) -> tuple[bytes, int | None]:

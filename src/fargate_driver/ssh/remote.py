@@ -194,7 +194,7 @@ if [ "$init" -eq 0 ]; then
   case $name in sshd* | dropbear* | tini | dumb-init | docker-init) init=1 ;; esac
 fi
 state=
-for directory in "$@" "$HOME"; do
+for directory in ${TMPDIR:+"$TMPDIR"} "$@" "$HOME"; do
   mkdir -m 700 "$directory/.fargate-$nonce" && state=$directory/.fargate-$nonce && break
 done
 environment=
@@ -259,15 +259,6 @@ def probe_command(*, nonce: str, directories: tuple[str, ...]) -> bytes:
         directories: Where that may be made, in order of preference.
     """
     return _command(_ENVIRONMENT + _PROBE, nonce, *directories)
-
-
-def forget_command(state_directory: str) -> bytes:
-    """The command line that removes the state directory.
-
-    Args:
-        state_directory: As the probe made it.
-    """
-    return _command('rm -rf "$1"', state_directory)
 
 
 def _command(text: str, *words: str) -> bytes:

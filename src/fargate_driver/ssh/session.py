@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fargate_driver.ssh.connection import Connection
 
 _CHUNK = 65536
+_DEATH = 0.1
+"""Seconds that a killed ControlMaster is given to be gone."""
 _KILL_GRACE = 10
 """Seconds from SIGTERM to SIGKILL after a cancel."""
 _LAST_WORDS = 2.0
@@ -242,6 +244,8 @@ class _Stage:
         status = None if self._session is None else self._session.status
         if status is not None:
             return f"the session ended with status {status} before the script's end was reported"
+        # A dying process closes its descriptors one by one: this session's may be the first.
+        time.sleep(_DEATH)
         if listens(self._directory):
             return "the session was killed in the container before the script's end was reported"
         # ssh keeps to itself that the server closed the connection: it has no standard error.

@@ -196,5 +196,11 @@ def _say_what_is_ignored(this_job: Job) -> None:
 def _say_what_is_missing(found: probe.Probe) -> None:
     if "git" not in found.programs:
         say("the job's image has no git: sources can't be fetched")
+    if not found.environment_readable:
+        say(
+            "the environment of the container's first process can't be read: variables of the image"
+            " and the task role don't reach the scripts (is sshd itself PID 1? see job images in"
+            " the documentation)"
+        )
     if "gitlab-runner" not in found.programs:
         say("the job's image has no gitlab-runner: artifacts and caches are skipped")

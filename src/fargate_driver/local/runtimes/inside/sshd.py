@@ -60,6 +60,8 @@ def run(plan: Plan, place: Path) -> int:
     def remaining(seconds: float) -> float:
         return max(0.0, started + seconds - time.monotonic())
 
+    if not plan.isolated:
+        (place / "tmp").mkdir(mode=0o700)
     if os.geteuid() == 0:
         # Debian's sshd wants it and expects the service manager to make it.
         Path("/run/sshd").mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -69,7 +71,7 @@ def run(plan: Plan, place: Path) -> int:
     for key in keys:
         _make_key(plan, key)
         config = place / f"{key.name}.conf"
-        config.write_text(_config(plan, key, place / "authorized_keys"))
+        config.write_text(_config(plan, key, place))
     public_key = os.environ.get("SSH_PUBLIC_KEY", "") + "\n"
     if plan.refuses_key == 0:
         _write(place / "authorized_keys", public_key)
@@ -82,14 +84,16 @@ def run(plan: Plan, place: Path) -> int:
     return spawn([plan.sshd, "-D", "-e", "-f", configs[0]])
 
 
-def _config(plan: Plan, key: Path, authorized_keys: Path) -> str:
+def _config(plan: Plan, key: Path, place: Path) -> str:
     # SHLVL: the home may be the caller's. Debian's bash reads ~/.bashrc in sessions of sshd, unless
     # it takes itself for a shell within a shell; images have none that does much, callers do.
+    # TMPDIR: a task that shares /tmp with the host would leave files there.
+    variables = "SHLVL=1" if plan.isolated else f'SHLVL=1 "TMPDIR={place / "tmp"}"'
     return f"""\
 Port {plan.port}
 ListenAddress {plan.address}
 HostKey "{key}"
-AuthorizedKeysFile "{authorized_keys}"
+AuthorizedKeysFile "{place / "authorized_keys"}"
 PidFile none
 UsePAM no
 StrictModes no
@@ -100,7 +104,7 @@ PermitRootLogin prohibit-password
 MaxStartups 200
 X11Forwarding no
 PermitUserRC no
-SetEnv SHLVL=1
+SetEnv {variables}
 PrintMotd no
 PrintLastLog no
 """
