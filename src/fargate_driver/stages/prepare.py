@@ -97,7 +97,8 @@ def _start(config: Settings, this_job: Job, directory: str) -> None:
         raise _blame(e, config) from e
     intent.task_arn = str(task["taskArn"])
     record.save()
-    say(f"started task {intent.task_arn} of {task.get('taskDefinitionArn')}")
+    definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
+    say(f"started task {intent.task_arn} ({definition})")
     _LOGGER.info("started task %s", intent.task_arn)
 
     watcher = watch.Watch(
