@@ -12,18 +12,10 @@ import sys
 from importlib import import_module
 
 from fargate_driver.console import say
-from fargate_driver.errors import DriverError
-from fargate_driver.flags import Flags, UsageError, parse
+from fargate_driver.errors import DriverError, explained
+from fargate_driver.flags import STAGES, Flags, UsageError, parse
 from fargate_driver.gitlab import exits
 from fargate_driver.gitlab.environment import RunnerEnvironment, system_failure_exit_code
-
-# Name, alias (the Go driver's; config has none), the arguments, help.
-STAGES = (
-    ("config", "", (), "Answer on stdout with what gitlab-runner should know before it starts."),
-    ("prepare", "p", (), "Start the job's task and connect to it."),
-    ("run", "r", ("SCRIPT", "STAGE"), "Run one script of the job in its task."),
-    ("cleanup", "cl", (), "Stop the task and remove what the job left on this host."),
-)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,22 +76,9 @@ def _run_stage(flags: Flags, stage: str, arguments: list[str]) -> int:
     os.umask(0o077)
     try:
         code: int = import_module("fargate_driver.stages." + stage).main(flags, *arguments)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback in a job's log
-        return _failed(explained(flags, error))
+    except BaseException as error:  # noqa: BLE001 - Python's own exit code, 1, is a build failure
+        return _failed(explained(error, debug=flags.debug))
     return code
-
-
-def explained(flags: Flags, error: BaseException) -> DriverError:
-    """What ended a command, as one line; the traceback is shown with --debug only."""
-    if flags.debug:
-        sys.excepthook(type(error), error, error.__traceback__)
-    if isinstance(error, DriverError):
-        return error
-    if isinstance(error, KeyboardInterrupt):
-        return DriverError("interrupted")
-    hint = "" if flags.debug else "; --debug shows the traceback"
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return DriverError(f"internal error: {text} (please report this{hint})")
 
 
 def _failed(error: DriverError) -> int:

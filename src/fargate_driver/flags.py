@@ -1,4 +1,4 @@
-"""The global flags of the command line, and the parser for them.
+"""The words of the command line: the stages, the global flags, and the parser for these.
 
 The flags, their spelling and their order (all before the command) are those of GitLab's Go driver,
 whose command line follows Go's `flag` package: `-name`, `--name`, `--name value`, `--name=value`.
@@ -29,6 +29,14 @@ class Flags:
         self.task_def: str | None = None
         self.platform_version: str | None = None
 
+
+# Name, alias (the Go driver's; config has none), the arguments, help.
+STAGES = (
+    ("config", "", (), "Answer on stdout with what gitlab-runner should know before it starts."),
+    ("prepare", "p", (), "Start the job's task and connect to it."),
+    ("run", "r", ("SCRIPT", "STAGE"), "Run one script of the job in its task."),
+    ("cleanup", "cl", (), "Stop the task and remove what the job left on this host."),
+)
 
 # Name, what its value is (None: a switch), help. The attribute of Flags is the name with _ for -.
 GLOBAL_FLAGS = (

@@ -7,9 +7,9 @@ from importlib import import_module
 import click
 
 from fargate_driver import __version__
-from fargate_driver.cli import STAGES, explained
 from fargate_driver.console import say
-from fargate_driver.flags import GLOBAL_FLAGS, Flags
+from fargate_driver.errors import explained
+from fargate_driver.flags import GLOBAL_FLAGS, STAGES, Flags
 
 # Name: module in this package, the click command in it, help for the list of commands.
 COMMANDS = {
@@ -91,7 +91,7 @@ def application(flags: Flags, words: list[str]) -> int:
     except click.Abort:
         return 130  # as a shell reports an end by Ctrl-C
     except Exception as error:  # noqa: BLE001 - a traceback is for --debug
-        say(str(explained(flags, error)))
+        say(str(explained(error, debug=flags.debug)))
         return 2
     return result if isinstance(result, int) else 0
 

@@ -14,7 +14,7 @@ import struct
 from typing import TYPE_CHECKING, NoReturn
 
 from fargate_driver.local.runtimes.inside import kernel
-from fargate_driver.local.runtimes.inside.sshd import spawn
+from fargate_driver.local.runtimes.inside.programs import spawn
 
 if TYPE_CHECKING:
     from fargate_driver.local.runtimes.inside.plan import Plan
