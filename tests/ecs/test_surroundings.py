@@ -116,9 +116,7 @@ def test_no_credentials_at_all_are_one_line(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(EcsError, match="Unable to locate credentials"):
         ecs("http://192.0.2.1:9").describe_task("arn")
-    with pytest.raises(
-        EcsError, match=r"no AWS credentials .* \[Fargate\] AssumeRole"
-    ):
+    with pytest.raises(EcsError, match=r"no AWS credentials .* \[Fargate\] AssumeRole"):
         ecs("http://192.0.2.1:9", ROLE)
 
 

@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -384,3 +386,23 @@ def test_nothing_is_left_in_a_shared_tmp(tmp_path: Path) -> None:
         assert ran.stdout.startswith(str(fargate.directory))
         assert left() <= before
         assert this.call("cleanup").returncode == 0
+
+
+def test_a_run_stage_imports_nothing_that_takes_long(job: MakeJob) -> None:
+    this = job()
+    assert this.call("prepare").returncode == 0
+    command = [str(Path(sys.executable).with_name("fargate")), "--config", str(this.config)]
+    ran = subprocess.run(
+        [*command, "custom", "run", this.script("echo hello"), "build_script"],
+        env=this.environment | {"PYTHONPROFILEIMPORTTIME": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "hello\n"
+    lines = [line for line in ran.stderr.splitlines() if line.startswith("import time:")]
+    imported = {line.rpartition("|")[2].strip() for line in lines}
+    assert "fargate_driver.ssh.session" in imported
+    slow = {"re", "enum", "json", "typing", "dataclasses", "logging", "subprocess", "socket"}
+    slow |= {"pathlib", "tomllib", "signal", "click", "pydantic", "botocore", "argparse", "shutil"}
+    assert imported & slow == set()
