@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from fargate_driver.owner import Owner
+
 VERSION = 1
 _RECORD = "record.json"
 _ACCESS = "access"
@@ -73,14 +75,16 @@ class JobRecord:
         directory: the job's directory.
         description: job, pipeline and project, for people.
         target: where ECS is called.
+        owner: how a later process can see whether the job is over.
     """
 
-    __slots__ = ("description", "directory", "launches", "target")
+    __slots__ = ("description", "directory", "launches", "owner", "target")
 
-    def __init__(self, directory: str, description: str, target: Target) -> None:
+    def __init__(self, directory: str, description: str, target: Target, owner: Owner) -> None:
         self.directory = directory
         self.description = description
         self.target = target
+        self.owner = owner
         self.launches: list[Launch] = []
 
     @property
@@ -99,6 +103,7 @@ class JobRecord:
         data = {
             "version": VERSION,
             "description": self.description,
+            "owner": self.owner._asdict(),
             "target": {name: getattr(self.target, name) for name in Target.__slots__},
             "launches": [
                 {name: getattr(launch, name) for name in Launch.__slots__}
@@ -245,6 +250,8 @@ def load(directory: str) -> JobRecord | None:
     """
     import json
 
+    from fargate_driver.owner import Owner
+
     path = os.path.join(directory, _RECORD)
     try:
         with open(path, encoding="utf-8") as file:
@@ -259,7 +266,9 @@ def load(directory: str) -> JobRecord | None:
                 f"{path}: written by another version of the driver (record version"
                 f" {data['version']}, this one knows {VERSION}); finish the job with that one"
             )
-        record = JobRecord(directory, data["description"], Target(**data["target"]))
+        record = JobRecord(
+            directory, data["description"], Target(**data["target"]), Owner(**data["owner"])
+        )
         record.launches = [Launch(**launch) for launch in data["launches"]]
     except (KeyError, TypeError) as e:
         raise RecordError(f"{path}: the job's record is damaged: {e!r}") from e
@@ -310,19 +319,52 @@ def _link(temporary: str | None, job_id: str) -> str | None:
     return os.path.join(temporary, f"fargate-job-{job_id}") if temporary and plain else None
 
 
-def remove(directory: str) -> None:
+def all_directories(parent: str) -> list[str]:
+    """The directories of jobs below `[TaskMetadata] Directory`, known by their names.
+
+    Args:
+        parent: it need not exist.
+    """
+    try:
+        with os.scandir(parent) as entries:
+            found = [e for e in entries if e.is_dir(follow_symlinks=False) and _is_key(e.name)]
+    except FileNotFoundError:
+        return []
+    return sorted(entry.path for entry in found)
+
+
+def _is_key(name: str) -> bool:
+    """Whether a name is one that a job's key gives (gitlab/job.py)."""
+    number, _, digest = name.partition("-")
+    return number.isdigit() and len(digest) == 20 and set(digest) <= set("0123456789abcdef")
+
+
+def remove(directory: str, *, but_record: bool = False) -> None:
     """Remove a job's directory with all that is in it; the record goes first.
 
     Without its record a half-removed directory speaks of no task any more.
+
+    Args:
+        directory: the job's directory; one that is gone is fine.
+        but_record: keep the directory with the record alone, for a task that may still run.
 
     Raises:
         RecordError: something can't be removed.
     """
     try:
         for name in sorted(os.listdir(directory), key=lambda name: name != _RECORD):
-            os.unlink(os.path.join(directory, name))
-        os.rmdir(directory)
+            if not (but_record and name == _RECORD):
+                _unlink(os.path.join(directory, name))
+        if not but_record:
+            os.rmdir(directory)
     except FileNotFoundError:
         return
     except OSError as e:
         raise RecordError(f"{directory}: can't be removed: {e.strerror} ({e.filename})") from e
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return  # another process ends the same job

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fargate_driver import jobs
 from fargate_driver.ecs.target import Target
+from fargate_driver.owner import owner_of_this_call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ JSON = st.recursive(
 
 def record(directory: Path) -> jobs.JobRecord:
     target = Target("us-east-1", "ci", "http://127.0.0.1:1", None)
-    return jobs.JobRecord(str(directory), "job 7", target)
+    return jobs.JobRecord(str(directory), "job 7", target, owner_of_this_call("/tmp/x", 60))
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -39,6 +40,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert (loaded.directory, loaded.description) == (str(tmp_path), "job 7")
     assert loaded.target.endpoint_url == "http://127.0.0.1:1"
     assert loaded.target.assume_role is None
+    assert loaded.owner == saved.owner
     (launch,) = loaded.launches
     assert (launch.request, launch.created) == ({"clientToken": "t", "tags": []}, 12.5)
     assert (launch.task_arn, launch.refused) == ("arn:task", True)
@@ -189,3 +191,21 @@ def test_remove_takes_all_and_may_be_called_again(tmp_path: Path) -> None:
     jobs.remove(str(directory))
     jobs.remove(str(directory))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_remove_may_keep_the_record(tmp_path: Path) -> None:
+    directory = tmp_path / "7-abc"
+    directory.mkdir()
+    record(directory).save()
+    (directory / "key").write_text("secret")
+    jobs.remove(str(directory), but_record=True)
+    assert [p.name for p in directory.iterdir()] == ["record.json"]
+
+
+def test_only_directories_of_jobs_are_found(tmp_path: Path) -> None:
+    key = "7-0123456789abcdef0123"
+    for name in (key, "7-abc", "other", "x-0123456789abcdef0123"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "8-0123456789abcdef0123").symlink_to(tmp_path / "other")
+    assert jobs.all_directories(str(tmp_path)) == [str(tmp_path / key)]
+    assert jobs.all_directories(str(tmp_path / "none")) == []

@@ -14,6 +14,7 @@ from fargate_driver.flags import GLOBAL_FLAGS, STAGES, Flags
 # Name: module in this package, the click command in it, help for the list of commands.
 COMMANDS = {
     "try": ("try_", "try_", "Run one job from start to end, on an embedded Fargate or your own."),
+    "reap": ("reap", "reap", "Stop tasks of jobs that are over, and remove what they left."),
     "local": ("local", "local", "Run the embedded Fargate, and import images for it."),
 }
 

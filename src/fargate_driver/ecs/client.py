@@ -146,6 +146,27 @@ class Ecs:
                 return
             raise
 
+    def list_tasks(self, started_by: str) -> list[str]:
+        """Call ListTasks, which the default IAM policy need not allow.
+
+        Args:
+            started_by: RunTask's startedBy; ListTasks matches it exactly.
+
+        Returns:
+            ARNs of the tasks that are to run (desiredStatus RUNNING).
+
+        Raises:
+            EcsError: the call failed.
+        """
+        arns: list[str] = []
+        parameters = {"cluster": self._target.cluster, "startedBy": started_by}
+        while True:
+            answer = self._call(self._ecs.list_tasks, "ListTasks", parameters)
+            arns += answer["taskArns"]
+            if not answer.get("nextToken"):
+                return arns
+            parameters["nextToken"] = answer["nextToken"]
+
     def public_address(self, network_interface: str) -> str | None:
         """Call EC2's DescribeNetworkInterfaces for a task's public address.
 

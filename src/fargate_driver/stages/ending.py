@@ -58,9 +58,10 @@ def end_job(directory: str, cause: str, *, hurry: bool = False) -> None:
     except DriverError as e:
         problems.append(str(e))
     close_master(directory)
+    # The key goes in any case; the record stays as long as a task may run.
+    jobs.remove(directory, but_record=bool(problems))
     if problems:
         raise DriverError("\n".join(problems))
-    jobs.remove(directory)
 
 
 def _stop_tasks(record: JobRecord, cause: str, *, hurry: bool) -> None:

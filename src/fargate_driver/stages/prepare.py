@@ -16,14 +16,17 @@ from fargate_driver.ecs.target import Target
 from fargate_driver.errors import DriverError, JobConfigurationError
 from fargate_driver.gitlab import exits, job
 from fargate_driver.gitlab.environment import RunnerEnvironment
+from fargate_driver.owner import owner_of_this_call
 from fargate_driver.ssh import keys, master, probe
 from fargate_driver.ssh.connection import Connection
+from fargate_driver.stages import sweep
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
 
 if TYPE_CHECKING:
     from fargate_driver.flags import Flags
     from fargate_driver.gitlab.job import Job
+    from fargate_driver.owner import Owner
     from fargate_driver.settings import Settings
 
 _LOGGER = logging.getLogger(__name__)
@@ -52,12 +55,15 @@ def main(flags: Flags) -> int:
     directory = os.path.join(loaded.settings.task_metadata.directory, this_job.key)
     raise_on_sigterm()
     try:
+        _sweep(directory)
         # What an earlier try of this job left would run beside the new task, unwatched.
         end_job(directory, "another try of the same job begins")
         jobs.create(directory)
         jobs.link(directory, env.tmpdir, env.variable("CI_JOB_ID") or "")
         _say_what_is_ignored(this_job)
-        _start(loaded.settings, this_job, directory)
+        longest = this_job.timeout + loaded.settings.fargate.start_timeout
+        owner = owner_of_this_call(env.tmpdir, longest)
+        _start(loaded.settings, this_job, directory, owner)
     except BaseException as e:
         # The runner's cleanup may be far away, or never come.
         ignore_sigterm()
@@ -74,7 +80,7 @@ def main(flags: Flags) -> int:
     return exits.succeeded(env)
 
 
-def _start(config: Settings, this_job: Job, directory: str) -> None:
+def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> None:
     deadline = time.monotonic() + config.fargate.start_timeout
     target = Target(
         config.fargate.region,
@@ -82,7 +88,7 @@ def _start(config: Settings, this_job: Job, directory: str) -> None:
         config.fargate.endpoint_url,
         config.fargate.assume_role,
     )
-    record = jobs.JobRecord(directory, this_job.describe(), target)
+    record = jobs.JobRecord(directory, this_job.describe(), target, owner)
     public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
     intent = jobs.Launch(launch.request(config, public_key), time.time())
     record.launches.append(intent)
@@ -126,6 +132,17 @@ def _start(config: Settings, this_job: Job, directory: str) -> None:
     watcher.look()
     _say_phase("SSH", time.monotonic() - running)
     _say_what_is_missing(found)
+
+
+def _sweep(directory: str) -> None:
+    """End what dead jobs of this host left; this job doesn't depend on it."""
+    for dead in sweep.find(os.path.dirname(directory)):
+        if dead.directory != directory:
+            _LOGGER.warning("%s: %s; ending what it left", dead.description, dead.why)
+            try:
+                sweep.end(dead)
+            except DriverError as e:
+                _LOGGER.error("%s: %s", dead.description, e)  # noqa: TRY400 - no traceback
 
 
 class _Waiting:

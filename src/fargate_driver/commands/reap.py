@@ -1,0 +1,89 @@
+"""`fargate reap`: the second net for tasks whose job is over."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from fargate_driver import jobs, settings
+from fargate_driver.ecs.client import Ecs
+from fargate_driver.ecs.errors import EcsError
+from fargate_driver.ecs.launch import started_by
+from fargate_driver.ecs.target import Target
+from fargate_driver.errors import DriverError
+from fargate_driver.stages import sweep
+
+if TYPE_CHECKING:
+    from fargate_driver.flags import Flags
+    from fargate_driver.settings import Settings
+
+_PATIENCE = 60.0
+"""Seconds in which calls of AWS that are throttled or not served are tried again."""
+_YOUNG = 300.0
+"""Seconds for which a task without a record may be one whose record was just removed."""
+
+
+@click.command(
+    "reap",
+    epilog="\b\nExamples:\n  fargate --config /etc/gitlab-runner/fargate.toml reap --dry-run\n"
+    "  fargate --config /etc/gitlab-runner/fargate.toml reap\n",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.pass_obj
+def reap(flags: Flags, dry_run: bool) -> int:
+    """Stop tasks of this manager whose job is over, and remove what the jobs left.
+
+    Safe at any time, from cron or a systemd timer, beside running jobs and other managers. Exit
+    code: 0, or 2 where something could not be ended.
+    """
+    config = settings.load(flags).settings
+    failed = False
+    for dead in sweep.find(str(config.task_metadata.directory)):
+        tasks = ", ".join(dead.task_arns) or "no known task"
+        try:
+            if not dry_run:
+                sweep.end(dead)
+            click.echo(f"{_verb('ended', dry_run)} {dead.description}: {dead.why} ({tasks})")
+        except DriverError as e:
+            failed = True
+            click.echo(f"could not end {dead.description}: {e}", err=True)
+    try:
+        _stop_tasks_without_record(config, dry_run=dry_run)
+    except EcsError as e:
+        if e.code == "AccessDeniedException" and e.operation == "ListTasks":
+            click.echo("tasks without a record are not looked for: ecs:ListTasks is not allowed")
+        else:
+            failed = True
+            click.echo(f"tasks without a record could not be looked for: {e}", err=True)
+    return 2 if failed else 0
+
+
+def _stop_tasks_without_record(config: Settings, *, dry_run: bool) -> None:
+    """Stop this manager's tasks that no record speaks of.
+
+    Records are written before RunTask and removed after StopTask, and they are read after ListTasks
+    here: a task that is listed and has no record belongs to no running job.
+    """
+    fargate, directory = config.fargate, str(config.task_metadata.directory)
+    target = Target(fargate.region, fargate.cluster, fargate.endpoint_url, fargate.assume_role)
+    ecs = Ecs(target, deadline=time.monotonic() + _PATIENCE)
+    listed = ecs.list_tasks(started_by(directory))
+    known: set[str | None] = set()
+    for place in jobs.all_directories(directory):
+        record = jobs.load(place)
+        launches = record.launches if record else []
+        if any(not launch.task_arn and not launch.refused for launch in launches):
+            return  # a task of this job may be listed without being known yet
+        known.update(launch.task_arn for launch in launches)
+    for arn in listed:
+        task = None if arn in known else ecs.describe_task(arn)
+        if task and time.time() - task["createdAt"].timestamp() > _YOUNG:
+            if not dry_run:
+                ecs.stop_task(arn, "reaped: this manager has no record of its job")
+            click.echo(f"{_verb('stopped', dry_run)} {arn}: this manager has no record of its job")
+
+
+def _verb(done: str, dry_run: bool) -> str:
+    return f"would have {done}" if dry_run else done

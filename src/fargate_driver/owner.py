@@ -1,0 +1,120 @@
+"""Whose job a record is, and whether that job is over although nobody cleaned up.
+
+gitlab-runner that is killed, or whose host goes down, never calls cleanup. What it leaves is told
+from running jobs by evidence that a later process can check. Where the evidence can't be seen from
+here (another host, another namespace), a job counts as running until its time is up.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import NamedTuple
+
+_RUNNER = "gitlab-runner"
+_SPARE = 3600.0
+"""Seconds beyond the job's own time-out after which it is over in any case."""
+
+
+class Owner(NamedTuple):
+    """The evidence, as prepare saw it."""
+
+    machine: str
+    """The host's /etc/machine-id."""
+    boot: str
+    """The kernel's boot id: another one means that the host was restarted."""
+    pid_namespace: str
+    mount_namespace: str
+    runner_pid: int
+    """The nearest ancestor named gitlab-runner; 0 where there is none."""
+    runner_started: int
+    """When it began, in clock ticks since the boot: a reused pid has another."""
+    temporary: str
+    """The job's temporary directory, which gitlab-runner removes after cleanup; "" for none."""
+    over_after: float
+    """When the job is over in any case, in seconds since the epoch."""
+
+
+def owner_of_this_call(temporary: str | None, seconds: float) -> Owner:
+    """Gather the evidence for the job that this process was called for.
+
+    Args:
+        temporary: the runner's TMPDIR.
+        seconds: how long the job may take, its start included.
+    """
+    pid, started = _runner()
+    return Owner(
+        machine=_read("/etc/machine-id"),
+        boot=_read("/proc/sys/kernel/random/boot_id"),
+        pid_namespace=_namespace("pid"),
+        mount_namespace=_namespace("mnt"),
+        runner_pid=pid,
+        runner_started=started,
+        temporary=temporary or "",
+        over_after=time.time() + seconds + _SPARE,
+    )
+
+
+def why_over(owner: Owner) -> str:
+    """Say why the job is over, "" where it may still run."""
+    if time.time() > owner.over_after:
+        return "its time is up"
+    if not owner.machine or owner.machine != _read("/etc/machine-id"):
+        return ""
+    if owner.boot != _read("/proc/sys/kernel/random/boot_id"):
+        return "its host was restarted"
+    if (
+        owner.runner_pid
+        and owner.pid_namespace == _namespace("pid")
+        and _started(owner.runner_pid) != owner.runner_started
+    ):
+        return "its gitlab-runner is gone"
+    if (
+        owner.temporary
+        and owner.mount_namespace == _namespace("mnt")
+        and not os.path.exists(owner.temporary)
+    ):
+        return "gitlab-runner has removed its temporary directory"
+    return ""
+
+
+def _runner() -> tuple[int, int]:
+    pid = os.getppid()
+    while pid > 0:
+        name, parent, started = _stat(pid)
+        if name == _RUNNER:
+            return pid, started
+        pid = parent
+    return 0, 0
+
+
+def _started(pid: int) -> int:
+    return _stat(pid)[2]
+
+
+def _stat(pid: int) -> tuple[str, int, int]:
+    """Name, parent and start of a process; of none: "", 0 and -1. See proc(5)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            before, _, after = file.read().rpartition(b")")
+    except OSError:
+        return "", 0, -1
+    fields = after.split()
+    if fields[0] == b"Z":
+        return "", 0, -1
+    return before.partition(b"(")[2].decode(errors="replace"), int(fields[1]), int(fields[19])
+
+
+def _namespace(kind: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/ns/{kind}")
+    except OSError:
+        return ""
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,79 @@
+"""Finding and ending jobs that are over although nobody cleaned up.
+
+Safe beside running jobs, their stages and other sweeps: a job counts as over by evidence alone (see
+owner.py), one sweep at a time ends it, and ending it twice does nothing twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from typing import NamedTuple
+
+from fargate_driver import jobs
+from fargate_driver.errors import DriverError
+from fargate_driver.owner import why_over
+from fargate_driver.stages.ending import end_job
+
+_YOUNG = 3600.0
+"""Seconds for which a directory without a record is prepare's to fill."""
+
+
+class Dead(NamedTuple):
+    """A job that is over and left something."""
+
+    directory: str
+    description: str
+    task_arns: list[str]
+    why: str
+
+
+def find(parent: str) -> list[Dead]:
+    """Find the jobs that are over.
+
+    Args:
+        parent: `[TaskMetadata] Directory`.
+
+    Returns:
+        The jobs. Records that can't be read are not among them: nobody knows what they were.
+    """
+    found = []
+    for directory in jobs.all_directories(parent):
+        try:
+            record = jobs.load(directory)
+            if record is None:
+                age = time.time() - os.stat(directory).st_mtime
+                if age > _YOUNG:
+                    name = os.path.basename(directory)
+                    found.append(Dead(directory, f"job {name}", [], "it never started a task"))
+            elif why := why_over(record.owner):
+                arns = [launch.task_arn for launch in record.launches if launch.task_arn]
+                found.append(Dead(directory, record.description, arns, why))
+        except (DriverError, OSError):
+            continue
+    return found
+
+
+def end(dead: Dead) -> None:
+    """End what a dead job left, unless another sweep is at it.
+
+    Args:
+        dead: as `find` returned it.
+
+    Raises:
+        DriverError: a task may still run.
+    """
+    try:
+        handle = os.open(dead.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        # On the directory itself: the kernel frees it when this process dies, and no file is left.
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    else:
+        end_job(dead.directory, f"reaped: {dead.why}")
+    finally:
+        os.close(handle)

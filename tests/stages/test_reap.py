@@ -1,0 +1,195 @@
+"""`fargate reap`, and prepare's own sweep: what is over is ended, what may run is left alone."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from driver_calls import JobCalls
+from fargate_driver import owner
+from fargate_driver.cli import main
+from fargate_driver.commands import reap as reap_command
+from fargate_driver.owner import Owner, owner_of_this_call, why_over
+from local_fargate import FARGATE, LocalFargate, local_fargate, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+JOB_IDS = itertools.count(9000)
+
+# gitlab-runner, as far as its name and its being the driver's parent go.
+RUNNER = f"""#!{sys.executable}
+import subprocess, sys, time
+print(subprocess.run(sys.argv[1:]).returncode, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFargate]:
+    with local_fargate(tmp_path_factory.mktemp("fargate")) as running:
+        yield running
+
+
+@pytest.fixture
+def fargate(shared: LocalFargate) -> Iterator[LocalFargate]:
+    yield shared
+    shared.faults()
+    shared.assert_nothing_left()
+
+
+def reap(fargate: LocalFargate, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [*FARGATE, "--config", str(fargate.config), "reap", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def new_job(fargate: LocalFargate, tmp_path: Path) -> JobCalls:
+    number = next(JOB_IDS)
+    return JobCalls(tmp_path / f"job{number}", fargate.config, number)
+
+
+def runner_that_prepares(job: JobCalls, tmp_path: Path) -> subprocess.Popen[str]:
+    program = tmp_path / "gitlab-runner"
+    program.write_text(RUNNER)
+    program.chmod(0o700)
+    words = [*FARGATE, "--config", str(job.config), "custom", "prepare"]
+    process = subprocess.Popen(
+        [program, *words], env=job.environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "0\n"
+    return process
+
+
+def test_a_job_whose_runner_was_killed_is_ended(fargate: LocalFargate, tmp_path: Path) -> None:
+    job = new_job(fargate, tmp_path)
+    with runner_that_prepares(job, tmp_path) as runner:
+        try:
+            assert reap(fargate).stdout == ""
+            assert len(fargate.alive()) == 1
+        finally:
+            runner.kill()
+    said = reap(fargate, "--dry-run")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "would have ended job" in said.stdout
+    assert "its gitlab-runner is gone (arn:aws:ecs:" in said.stdout
+    assert len(fargate.alive()) == 1
+    assert "ended job" in reap(fargate).stdout
+    until(lambda: not fargate.alive())
+    (stopped,) = [t for t in fargate.tasks() if "reaped" in t["stoppedReason"]]
+    assert stopped["stoppedReason"].endswith("reaped: its gitlab-runner is gone")
+    assert reap(fargate).stdout == ""
+
+
+def test_a_job_whose_temporary_directory_is_gone_is_ended(
+    fargate: LocalFargate, tmp_path: Path
+) -> None:
+    job = new_job(fargate, tmp_path)
+    assert job.call("prepare").returncode == 0
+    assert reap(fargate).stdout == ""
+    shutil.rmtree(job.temporary)
+    assert "removed its temporary directory" in reap(fargate).stdout
+
+
+def test_prepare_sweeps_dead_jobs_in_passing(fargate: LocalFargate, tmp_path: Path) -> None:
+    dead, next_job = new_job(fargate, tmp_path), new_job(fargate, tmp_path)
+    assert dead.call("prepare").returncode == 0
+    task = fargate.alive()[0]["taskArn"]
+    shutil.rmtree(dead.temporary)
+    prepared = next_job.call("prepare")
+    assert prepared.returncode == 0
+    assert "ending what it left" in prepared.stderr
+    until(lambda: task not in [t["taskArn"] for t in fargate.alive()])
+    assert next_job.call("cleanup").returncode == 0
+
+
+def test_a_prepare_killed_before_it_knew_its_task_is_ended(
+    fargate: LocalFargate, tmp_path: Path
+) -> None:
+    job = new_job(fargate, tmp_path)
+    fargate.faults({"operation": "RunTask", "hang": 3, "lose_answer": True})
+    with job.start("prepare") as process:
+        until(fargate.alive)
+        os.killpg(process.pid, signal.SIGKILL)
+    shutil.rmtree(job.temporary)
+    assert "no known task" in reap(fargate).stdout
+    until(lambda: not fargate.alive())
+
+
+def test_what_cannot_be_stopped_is_said_and_kept(fargate: LocalFargate, tmp_path: Path) -> None:
+    job = new_job(fargate, tmp_path)
+    assert job.call("prepare").returncode == 0
+    shutil.rmtree(job.temporary)
+    rule = {"operation": "StopTask", "error": "AccessDeniedException", "message": "no StopTask"}
+    fargate.faults(rule)
+    said = reap(fargate)
+    assert said.returncode == 2
+    assert "could not end job" in said.stderr
+    assert "no StopTask" in said.stderr
+    assert reap(fargate).returncode == 0
+
+
+def test_tasks_without_a_record_are_stopped_where_they_can_be_listed(
+    fargate: LocalFargate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job, other = new_job(fargate, tmp_path), new_job(fargate, tmp_path)
+    for one in (job, other):
+        assert one.call("prepare").returncode == 0
+    metadata = fargate.directory / "fargate-local" / "jobs"
+    (directory,) = metadata.glob(f"{job.environment['CUSTOM_ENV_CI_JOB_ID']}-*")
+    (directory / "record.json").unlink()
+    rule = {"operation": "ListTasks", "error": "AccessDeniedException", "message": "no"}
+    fargate.faults(rule)
+    said = reap(fargate)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "ecs:ListTasks is not allowed" in said.stdout
+    # A young one may be of a cleanup in progress.
+    assert reap(fargate).stdout == ""
+    assert len(fargate.alive()) == 2
+    monkeypatch.setattr(reap_command, "_YOUNG", -60.0)
+    words = ["--config", str(fargate.config), "reap"]
+    assert main(words) == 0
+    assert "this manager has no record of its job" in capsys.readouterr().out
+    until(lambda: len(fargate.alive()) == 1)
+    for one in (job, other):
+        assert one.call("cleanup").returncode == 0
+
+
+def here(**changes: Any) -> Owner:
+    return owner_of_this_call("/", 60)._replace(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, ""),
+        ({"over_after": time.time() - 1}, "its time is up"),
+        ({"boot": "another"}, "its host was restarted"),
+        ({"boot": "another", "machine": "another"}, ""),
+        ({"boot": "another", "machine": ""}, ""),
+        # A pid that another process has now.
+        ({"runner_pid": os.getpid(), "runner_started": 1}, "its gitlab-runner is gone"),
+        ({"runner_pid": 2**22 + 5, "runner_started": 1}, "its gitlab-runner is gone"),
+        # In a container the pid means nothing to the host.
+        ({"runner_pid": 2**22 + 5, "runner_started": 1, "pid_namespace": "pid:[1]"}, ""),
+        ({"temporary": "/nowhere"}, "gitlab-runner has removed its temporary directory"),
+        # With systemd's PrivateTmp the directory can't be seen from outside.
+        ({"temporary": "/nowhere", "mount_namespace": "mnt:[1]"}, ""),
+        ({"temporary": ""}, ""),
+    ],
+)
+def test_evidence(changes: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "_read", lambda path: {"/etc/machine-id": "m"}.get(path, "b"))
+    assert why_over(here(**changes)) == why
