@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
+import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,9 +34,9 @@ def fargate(shared: LocalFargate) -> Iterator[LocalFargate]:
         ecs.stop_task(task["taskArn"], "the test is over")
 
 
-def client(fargate: LocalFargate, patience: float = 20, *, hurry: bool = False) -> Ecs:
+def client(fargate: LocalFargate, patience: float = 20) -> Ecs:
     target = Target("us-east-1", "default", fargate.url, None)
-    return Ecs(target, deadline=time.monotonic() + patience, hurry=hurry)
+    return Ecs(target, deadline=time.monotonic() + patience)
 
 
 def request(token: str, **more: Any) -> dict[str, Any]:
@@ -152,13 +155,39 @@ def test_an_unknown_task_is_none(fargate: LocalFargate) -> None:
     assert client(fargate).describe_task(arn) is None
 
 
-def test_nobody_listening_is_one_line_within_the_deadline() -> None:
-    target = Target("us-east-1", "default", "http://127.0.0.1:9", None)
+def test_nobody_listening_is_tried_again_and_told_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    target = Target("us-east-1", "default", f"http://127.0.0.1:{port}", None)
     begun = time.monotonic()
     with pytest.raises(EcsError, match="Could not connect to the endpoint URL") as e:
         Ecs(target, deadline=time.monotonic() + 2).run_task(request("nobody"))
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun > 0.5
     assert "\n" not in str(e.value)
+    # Nothing was sent, so nothing was started.
+    assert e.value.refused
+
+
+def test_a_server_that_comes_back_is_reached(fargate: LocalFargate) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    target = Target("us-east-1", "default", f"http://127.0.0.1:{port}", None)
+    ecs = Ecs(target, deadline=time.monotonic() + 30)
+    relay = threading.Timer(1.5, relay_once, [port, fargate.url])
+    relay.start()
+    assert ecs.describe_task("0" * 32) is None
+    relay.join()
+
+
+def relay_once(port: int, url: str) -> None:
+    """Listen late, and pass one connection on."""
+    address = urllib.parse.urlsplit(url)
+    with socket.create_server(("127.0.0.1", port)) as server:
+        connection, _ = server.accept()
+        with connection, socket.create_connection((address.hostname, address.port)) as onward:
+            connection.settimeout(10)
+            onward.sendall(connection.recv(65536))
+            connection.sendall(onward.recv(65536))
 
 
 def test_no_proxy_stands_before_a_loopback_endpoint(

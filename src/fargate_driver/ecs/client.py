@@ -14,9 +14,17 @@ from botocore.credentials import (
     AssumeRoleCredentialFetcher,
     DeferredRefreshableCredentials,
 )
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's own, which is not Python's
+    CredentialRetrievalError,
+    HTTPClientError,
+    MetadataRetrievalError,
+    SSLError,
+)
 
-from fargate_driver.ecs.errors import EcsError
+from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 
 if TYPE_CHECKING:
     from fargate_driver.ecs.target import Target
@@ -44,6 +52,14 @@ _THROTTLING_WORDS = ("Rate exceeded", "ErrorCode: Throttling")
 """Throttling also comes wrapped in other errors
 (https://github.com/dagster-io/dagster/issues/33439)."""
 
+_PASSING = (
+    HTTPClientError,
+    ConnectionError,
+    CredentialRetrievalError,
+    MetadataRetrievalError,
+)
+"""botocore's errors that may be gone at the next attempt."""
+
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 _CONNECTION_PATIENCE = 60.0
@@ -57,14 +73,13 @@ class Ecs:
         target: where to call.
         deadline: until when (time.monotonic) calls that are throttled, or that AWS fails to serve,
             are tried again.
-        hurry: for the way out, when gitlab-runner is about to kill this process: an attempt takes
-            at most 7 s.
+        longest_attempt: seconds that an answer may take.
     """
 
-    def __init__(self, target: Target, *, deadline: float, hurry: bool = False) -> None:
+    def __init__(self, target: Target, *, deadline: float, longest_attempt: float = 60.0) -> None:
         self._target = target
         self._deadline = deadline
-        self._hurry = hurry
+        self._longest_attempt = longest_attempt
         self._session = _session(target)
         self._ecs = self._client("ecs")
 
@@ -89,9 +104,8 @@ class Ecs:
             + (f" ({failure['arn']})" if failure.get("arn") else "")
             for failure in answer.get("failures", [])
         )
-        raise EcsError(
-            f"ECS started no task: {reasons or 'it gave no reason'}", "RunTask", refused=True
-        )
+        text = f"ECS started no task: {reasons or 'it gave no reason'}"
+        raise EcsError(text, "RunTask", NO_TASK_STARTED, reasons, refused=True)
 
     def tasks_of_conflict(self, error: EcsError) -> list[str]:
         """ARNs of the tasks that a ConflictException names (API_RunTask, Errors)."""
@@ -192,8 +206,8 @@ class Ecs:
     def _client(self, service: str) -> Any:
         endpoint = self._target.endpoint_url
         config = Config(
-            connect_timeout=3 if self._hurry else 10,
-            read_timeout=4 if self._hurry else 60,
+            connect_timeout=min(self._longest_attempt, 10),
+            read_timeout=self._longest_attempt,
             # Tried again below, where it can be told whether an attempt may have had its effect.
             retries={"mode": "standard", "total_max_attempts": 1},
             # A proxy cannot reach this machine's own loopback.
@@ -231,9 +245,13 @@ def _explain(
         The error, and until when trying again makes sense (0: never).
     """
     if not isinstance(error, ClientError):
-        again = isinstance(error, HTTPClientError) and not isinstance(error, SSLError)
-        until = min(deadline, begun + _CONNECTION_PATIENCE) if again else 0.0
-        return EcsError(f"{operation} failed: {error}", operation, refused=not again), until
+        until = 0.0
+        if isinstance(error, _PASSING) and not isinstance(error, SSLError):
+            until = min(deadline, begun + _CONNECTION_PATIENCE)
+        text = " ".join(f"{operation} failed: {error}".split())
+        # All but HTTPClientError's kinds happen before anything is sent.
+        refused = not isinstance(error, HTTPClientError)
+        return EcsError(text, operation, message=str(error), refused=refused), until
     problem = error.response.get("Error", {})
     code = str(problem.get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -251,6 +269,7 @@ def _explain(
         f"{text} ({hint})" if hint else text,
         operation,
         code,
+        str(problem.get("Message", "")),
         refused=served and code != "ConflictException",
     )
     return explained, deadline if throttled or not served else 0.0

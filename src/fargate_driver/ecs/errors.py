@@ -9,21 +9,35 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+NO_TASK_STARTED = "NoTaskStarted"
+"""Our own code for HTTP 200 with failures alone, which RunTask answers for want of capacity."""
+
+
 class EcsError(DriverError):
     """A call of AWS failed.
 
     Args:
         text: one line for people.
         operation: the API operation's name.
-        code: AWS's error code, or "" where no answer came.
-        refused: whether AWS answered that it did nothing. Without an answer, or with one that
+        code: AWS's error code, NO_TASK_STARTED, or "" where no answer came.
+        message: AWS's own words.
+        refused: whether it is certain that the call had no effect. Where an answer is missing, or
             blames AWS itself (HTTP 5xx), the effect may have taken place.
     """
 
-    def __init__(self, text: str, operation: str, code: str = "", *, refused: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        operation: str,
+        code: str = "",
+        message: str = "",
+        *,
+        refused: bool = False,
+    ) -> None:
         super().__init__(text)
         self.operation = operation
         self.code = code
+        self.message = message
         self.refused = refused
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fargate_driver import jobs
 from fargate_driver.ecs.client import Ecs
-from fargate_driver.ecs.errors import EcsError
+from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 from fargate_driver.errors import DriverError
 from fargate_driver.ssh.master import close_master
 
@@ -23,7 +23,7 @@ _PATIENCE = 60.0
 _LONGEST_REASON = 255
 """Characters of StopTask's reason that ECS is sure to keep; the API names no limit."""
 _STARTED_NOTHING = {
-    "",  # HTTP 200 with failures
+    NO_TASK_STARTED,
     "ClientException",
     "ClusterNotFoundException",
     "InvalidParameterException",
@@ -68,14 +68,19 @@ def _stop_tasks(record: JobRecord, cause: str, *, hurry: bool) -> None:
     pending = [launch for launch in record.launches if not launch.refused]
     if not pending:
         return
-    deadline = time.monotonic() + (3 if hurry else _PATIENCE)
-    ecs = Ecs(record.target, deadline=deadline, hurry=hurry)
+    if hurry:
+        # 9 s in all: the call that was interrupted may take its time before a replay is answered.
+        deadline = time.monotonic()
+        finder = Ecs(record.target, deadline=deadline, longest_attempt=6)
+        stopper = Ecs(record.target, deadline=deadline, longest_attempt=3)
+    else:
+        finder = stopper = Ecs(record.target, deadline=time.monotonic() + _PATIENCE)
     reason = " ".join(f"{record.description}: {cause}".split())[:_LONGEST_REASON]
     problems = []
     for launch in pending:
         try:
-            for task_arn in _tasks(ecs, launch):
-                ecs.stop_task(task_arn, reason)
+            for task_arn in _tasks(finder, launch):
+                stopper.stop_task(task_arn, reason)
         except EcsError as e:
             what = launch.task_arn or "a task that may have been started"
             problems.append(f"{what} could not be stopped: {e}")
