@@ -18,13 +18,15 @@ need() {
   # openssh-server's package would start a server on port 22; only its program is wanted here.
   local policy=/usr/sbin/policy-rc.d made=
   if [ ! -e $policy ]; then
-    printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy && made=yes
+    made=yes
+    trap "rm -f $policy" EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy
   fi
   local log status=0
   log=$(mktemp)
   { apt-get update -q && DEBIAN_FRONTEND=noninteractive \
     apt-get install -q -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 || status=$?
-  [ -z "$made" ] || rm -f $policy
+  if [ -n "$made" ]; then rm -f $policy; trap - EXIT; fi
   if [ $status -ne 0 ]; then
     cat "$log" >&2
     echo "apt-get could not install ${missing[*]}: mend what it says above and run this again" >&2

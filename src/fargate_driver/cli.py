@@ -28,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         The exit code: for a stage what gitlab-runner expects (a usage error is a system failure to
         it), for other commands 0, 1 or 2 (2: a wrong command line).
     """
+    _open_standard_streams()
     try:
         flags, words = parse(sys.argv[1:] if argv is None else argv)
         call = _stage_call(words)
@@ -39,6 +40,15 @@ def main(argv: list[str] | None = None) -> int:
         code: int = import_module("fargate_driver.commands").application(flags, words)
         return code
     return _run_stage(flags, *call)
+
+
+def _open_standard_streams() -> None:
+    """Fill descriptors 0 to 2 where closed: a connection in their place would be written to."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _stage_call(words: list[str]) -> tuple[str, list[str]] | None:

@@ -27,7 +27,6 @@ VERSION = 1
 _RECORD = "record.json"
 _ACCESS = "access"
 _LOST = "lost"
-_LINK = "fargate-job"
 _TOKEN_LIFETIME = 23 * 3600
 """Seconds in which a RunTask may be replayed: clientTokens hold 24 h at most
 (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html)."""
@@ -167,6 +166,7 @@ def load_access(directory: str) -> Access | None:
     """
     path = os.path.join(directory, _ACCESS)
     try:
+        check_own(directory)
         with open(path, encoding="utf-8") as file:
             values = dict(line.rstrip("\n").split("=", 1) for line in file)
     except FileNotFoundError:
@@ -186,14 +186,34 @@ def load_access(directory: str) -> Access | None:
         raise RecordError(f"{path}: is damaged: {e!r}") from e
 
 
-def note_lost(directory: str) -> None:
-    """Note for the stages to come that the connection to the task was lost."""
-    _write(os.path.join(directory, _LOST), "")
+def note_lost(directory: str, stage: str) -> None:
+    """Note for the stages to come that the connection to the task was lost.
+
+    Args:
+        directory: the job's directory; one that is gone is fine.
+        stage: what may still run in the task; "" for nothing new.
+    """
+    path = os.path.join(directory, _LOST)
+    if os.path.isdir(directory) and (stage or not os.path.exists(path)):
+        _write(path, stage)
 
 
-def was_lost(directory: str) -> bool:
-    """Whether an earlier stage lost the connection to the task."""
-    return os.path.exists(os.path.join(directory, _LOST))
+def lost_stage(directory: str) -> str | None:
+    """What may still run of a stage that lost the connection; None where none did.
+
+    Args:
+        directory: the job's directory.
+    """
+    try:
+        with open(os.path.join(directory, _LOST), encoding="ascii") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def forget_lost(directory: str) -> None:
+    """Note that the connection stands again, and nothing of an earlier stage runs."""
+    _unlink(os.path.join(directory, _LOST))
 
 
 def _write(path: str, text: str) -> None:
@@ -227,6 +247,7 @@ def create(directory: str) -> None:
         try:
             os.mkdir(directory, 0o700)
         except FileExistsError:
+            check_own(directory)
             # Made by an earlier prepare under another umask or by hand: the key must be safe in it.
             os.chmod(directory, 0o700)
     except OSError as e:
@@ -234,6 +255,26 @@ def create(directory: str) -> None:
             f"[TaskMetadata] Directory {parent}: {e.strerror} ({e.filename}); name a directory that"
             f" user id {os.geteuid()} may create and write to"
         ) from e
+
+
+def check_own(directory: str) -> None:
+    """See that a job's directory is no link and nobody else's.
+
+    Raises:
+        RecordError: it is not safe to use.
+        OSError: it can't be looked at.
+    """
+    found = os.lstat(directory)
+    if not _is_directory(found.st_mode) or found.st_uid != os.geteuid():
+        raise RecordError(
+            f"{directory}: is not a directory of user id {os.geteuid()}, who runs the driver; look"
+            " who made it, and remove it"
+        )
+
+
+def _is_directory(mode: int) -> bool:
+    # stat.S_ISDIR without the module: the type's bits, see inode(7).
+    return mode & 0o170000 == 0o040000
 
 
 def load(directory: str) -> JobRecord | None:
@@ -258,7 +299,7 @@ def load(directory: str) -> JobRecord | None:
             data = json.load(file)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise RecordError(f"{path}: the job's record can't be read: {e}") from e
     try:
         if data["version"] != VERSION:
@@ -270,9 +311,32 @@ def load(directory: str) -> JobRecord | None:
             directory, data["description"], Target(**data["target"]), Owner(**data["owner"])
         )
         record.launches = [Launch(**launch) for launch in data["launches"]]
+        _check_types(record)
     except (KeyError, TypeError) as e:
         raise RecordError(f"{path}: the job's record is damaged: {e!r}") from e
     return record
+
+
+def _check_types(record: JobRecord) -> None:
+    """See that what was read is of the kinds that were written; TypeError where it isn't."""
+    target, owner = record.target, record.owner
+    found: list[tuple[object, tuple[type, ...]]] = [
+        *((value, (str,)) for value in (record.description, target.region, target.cluster)),
+        *((value, (str, type(None))) for value in (target.endpoint_url, target.assume_role)),
+    ]
+    for launch in record.launches:
+        found += [
+            (launch.request, (dict,)),
+            (launch.created, (int, float)),
+            (launch.task_arn, (str, type(None))),
+            (launch.refused, (bool,)),
+        ]
+    numbers = ("runner_pid", "runner_started", "over_after")
+    for name in owner._fields:
+        found.append((getattr(owner, name), (int, float) if name in numbers else (str,)))
+    for value, kinds in found:
+        if type(value) not in kinds:
+            raise TypeError(f"a value is {type(value).__name__}")
 
 
 def link(directory: str, temporary: str | None, job_id: str) -> None:
@@ -307,10 +371,14 @@ def linked(temporary: str | None, job_id: str) -> str | None:
     """
     path = _link(temporary, job_id)
     try:
-        directory = os.readlink(path) if path else ""
-    except OSError:
+        # In a directory that others may write to, the link could be theirs.
+        if not path or os.lstat(path).st_uid != os.geteuid():
+            return None
+        directory = os.readlink(path)
+        check_own(directory)
+    except (OSError, RecordError):
         return None
-    return directory if os.path.isdir(directory) else None
+    return directory
 
 
 def _link(temporary: str | None, job_id: str) -> str | None:

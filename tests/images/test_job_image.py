@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 ENTRYPOINT = ROOT / "images" / "job" / "entrypoint.sh"
@@ -36,14 +42,24 @@ def test_refuses_to_start_without_a_key() -> None:
     assert "SSH_PUBLIC_KEY is not set" in result.stderr
 
 
-def test_lets_in_the_jobs_key_alone_and_keeps_the_environment_of_pid_1(tmp_path: Path) -> None:
+@pytest.fixture
+def entrypoint() -> Iterator[Path]:
+    """Where no mount of the container hides it, wherever the checkout is."""
+    directory = Path(tempfile.mkdtemp(prefix="entrypoint-", dir="/var/tmp"))
+    yield Path(shutil.copy(ENTRYPOINT, directory))
+    shutil.rmtree(directory)
+
+
+def test_lets_in_the_jobs_key_alone_and_keeps_the_environment_of_pid_1(
+    entrypoint: Path, tmp_path: Path
+) -> None:
     for name in ("job", "other"):
         key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
         subprocess.run(key, check=True)
     public = (tmp_path / "job.pub").read_text().strip()
     unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
     container = subprocess.Popen(
-        [*unshare, "sh", "-euc", CONTAINER, "sh", "tini", "--", ENTRYPOINT],
+        [*unshare, "sh", "-euc", CONTAINER, "sh", "tini", "--", entrypoint],
         env={
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root",
@@ -64,6 +80,7 @@ def test_lets_in_the_jobs_key_alone_and_keeps_the_environment_of_pid_1(tmp_path:
         while (
             result := ssh("job", "cat /proc/1/comm; tr '\\0' '\\n' </proc/1/environ")
         ).returncode:
+            assert container.poll() is None, container.stderr and container.stderr.read()
             assert time.monotonic() < deadline, result.stderr
             time.sleep(0.1)
         assert result.stdout.startswith("tini\n")

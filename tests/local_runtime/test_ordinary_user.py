@@ -81,6 +81,8 @@ def test_as_nobody() -> None:
         output, _ = await process.communicate()
         lines = output.decode().replace("\r", "").splitlines()
         shutil.rmtree(place)
+        if "RuntimeUnavailableError" in lines[-1]:
+            pytest.skip(lines[-1])  # neither namespaces nor a login shell
         assert process.returncode == 0, lines
         if lines[0] != "runtime: user":
             pytest.skip(lines[0])

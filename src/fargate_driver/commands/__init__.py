@@ -15,7 +15,7 @@ from fargate_driver.flags import GLOBAL_FLAGS, STAGES, Flags
 COMMANDS = {
     "try": ("try_", "try_", "Run one job from start to end, on an embedded Fargate or your own."),
     "reap": ("reap", "reap", "Stop tasks of jobs that are over, and remove what they left."),
-    "local": ("local", "local", "Run the embedded Fargate, and import images for it."),
+    "local": ("local", "local", "Run the embedded Fargate."),
 }
 
 EPILOG = """\b
@@ -84,10 +84,11 @@ def application(flags: Flags, words: list[str]) -> int:
     )
     try:
         result = group.main(words, prog_name="fargate", standalone_mode=False, obj=flags)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
     except click.ClickException as error:
-        ctx = error.ctx if isinstance(error, click.UsageError) else None
-        where = ctx.command_path if ctx else "fargate"
-        say(f"{error.format_message()} See {where} --help")
+        say(_with_hint(error))
         return error.exit_code
     except click.Abort:
         return 130  # as a shell reports an end by Ctrl-C
@@ -95,6 +96,13 @@ def application(flags: Flags, words: list[str]) -> int:
         say(str(explained(error, debug=flags.debug)))
         return 2
     return result if isinstance(result, int) else 0
+
+
+def _with_hint(error: click.ClickException) -> str:
+    if not isinstance(error, click.UsageError):
+        return error.format_message()
+    where = error.ctx.command_path if error.ctx else "fargate"
+    return f"{error.format_message().rstrip('.')}; see {where} --help"
 
 
 def _custom() -> click.Group:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fargate_driver import settings
 from fargate_driver.flags import GLOBAL_FLAGS, Flags
 from fargate_driver.runner.console import ConsoleLog
 from fargate_driver.runner.embedded import EmbeddedFargateError, embedded_fargate
@@ -97,6 +98,10 @@ def try_(
         services=[_checked(service) for service in services],
         variables=variables,
     )
+    if config is not None:
+        flags.config = str(config)
+        # A mistake in it is told once, here, and not by every try of every stage.
+        settings.load(flags)
     attempt = _Attempt(_driver_flags(flags), job, shell)
     try:
         result = asyncio.run(attempt.run(config))
@@ -110,7 +115,8 @@ def try_(
         attempt.log.line(
             json.dumps(
                 {
-                    "status": result.status,
+                    # An ended job is no verdict on its script.
+                    "status": "system_failure" if result.status == "canceled" else result.status,
                     "exit_code": result.exit_code,
                     "phases": {name: round(s, 3) for name, s in result.phases.items()},
                 }
@@ -154,7 +160,7 @@ class _Attempt:
                 )
                 return await self._runner.run()
         except asyncio.CancelledError:
-            return Result("canceled", reason="ended before the job began")
+            return Result("system_failure", reason="ended before the job began")
 
     def _end(self, number: signal.Signals) -> None:
         """Cancel the job; a second signal no longer waits for its script to end."""
@@ -172,7 +178,10 @@ def _read_script(script: Path | None, command: tuple[str, ...]) -> str:
     if script is None:
         return _checked(shlex.join(command))
     try:
-        return _checked(script.read_text(encoding="utf-8"))
+        text = script.read_text(encoding="utf-8")
+        if not text.strip():
+            raise click.UsageError(f"--script {script}: is empty")
+        return _checked(text)
     except UnicodeDecodeError:
         raise click.UsageError(f"--script {script}: not UTF-8") from None
     except OSError as error:

@@ -80,6 +80,8 @@ class Ecs:
         self._target = target
         self._deadline = deadline
         self._longest_attempt = longest_attempt
+        self._uncertain = False
+        """Whether an attempt of the latest call may have had its effect unheard."""
         self._session = _session(target)
         self._ecs = self._client("ecs")
 
@@ -105,7 +107,9 @@ class Ecs:
             for failure in answer.get("failures", [])
         )
         text = f"ECS started no task: {reasons or 'it gave no reason'}"
-        raise EcsError(text, "RunTask", NO_TASK_STARTED, reasons, refused=True)
+        # An earlier attempt of this call, whose answer was lost, may have started one.
+        refused = not self._uncertain
+        raise EcsError(text, "RunTask", NO_TASK_STARTED, reasons, refused=refused)
 
     def tasks_of_conflict(self, error: EcsError) -> list[str]:
         """ARNs of the tasks that a ConflictException names (API_RunTask, Errors)."""
@@ -221,14 +225,14 @@ class Ecs:
     def _call(self, method: Any, operation: str, parameters: dict[str, Any]) -> Any:
         begun = time.monotonic()
         pause = _FIRST_PAUSE
-        uncertain = False
+        self._uncertain = False
         while True:
             try:
                 return method(**parameters)
             except (ClientError, BotoCoreError) as e:
                 error, again_until = _explain(e, operation, begun, self._deadline)
-                uncertain = uncertain or not error.refused
-                error.refused = not uncertain
+                self._uncertain = self._uncertain or not error.refused
+                error.refused = not self._uncertain
                 wait = pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads calls
                 if time.monotonic() + wait > again_until:
                     raise error from e

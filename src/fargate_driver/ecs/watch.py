@@ -34,6 +34,7 @@ class Watch:
         task_arn: the task.
         container_name: the container that the job will run in.
         deadline: when the start must be over (time.monotonic).
+        on_look: called before each look; what it raises ends the watch.
         on_phase: told each phase's name and its seconds by ECS's own timestamps, once it is over.
     """
 
@@ -44,12 +45,14 @@ class Watch:
         *,
         container_name: str,
         deadline: float,
+        on_look: Callable[[], None],
         on_phase: Callable[[str, float], None],
     ) -> None:
         self._ecs = ecs
         self._arn = task_arn
         self._container = container_name
         self._deadline = deadline
+        self._on_look = on_look
         self._on_phase = on_phase
         self._begun = time.monotonic()
         self._told: set[str] = set()
@@ -97,6 +100,7 @@ class Watch:
             TaskStoppedError: it stopped, is about to, or its container is UNHEALTHY.
             EcsError: DescribeTasks failed, or the task is missing for too long.
         """
+        self._on_look()
         self._looked = time.monotonic()
         task = self._ecs.describe_task(self._arn)
         if task is None:

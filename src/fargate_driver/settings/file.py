@@ -66,7 +66,8 @@ def find(explicit: str | None) -> Document:
 
 
 def _is_the_runners(content: dict[str, Any]) -> bool:
-    return isinstance(content.get("runners"), list)
+    # A table: the part below [[runners]], pasted alone.
+    return isinstance(content.get("runners"), list | dict)
 
 
 def _read(path: str) -> dict[str, Any] | None:

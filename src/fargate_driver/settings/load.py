@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
@@ -61,6 +62,11 @@ def load(flags: Flags, env: RunnerEnvironment | None = None) -> Loaded:
     """
     document = find(flags.config)
     keys = Keys(document.path, document.content)
+    # Stages are called in folders that vanish: what the file names counts from the file's own.
+    folder = Path(document.path).absolute().parent
+    for table, name in ((keys.content, "LogFile"), (keys.content.get("TaskMetadata"), "Directory")):
+        if isinstance(table, dict) and isinstance(table.get(name), str) and table[name]:
+            table[name] = str(folder / table[name])
     origins = _override(keys, flags, env)
     settings, mistakes, job_mistakes = _validate(keys, origins)
     if env and settings and not settings.fargate.task_definition:

@@ -179,7 +179,7 @@ class TaskMetadata(Section):
     directory: Annotated[Path, BeforeValidator(values.path)] = key(
         "Directory",
         "Folder on the runner's host for the records of running jobs. Created where missing. "
-        "A relative path counts from the folder that the driver is called in.",
+        "A relative path counts from the folder of this file.",
         "a path",
     )
 
@@ -219,7 +219,8 @@ class Settings(Section):
     )
     log_file: Annotated[Path, BeforeValidator(values.path)] | None = key(
         "LogFile",
-        "Append the operator's log to this file instead of stderr, which is the job's log.",
+        "Append the operator's log to this file instead of stderr, which is the job's log. "
+        "A relative path counts from the folder of this file.",
         "a path",
         None,
     )

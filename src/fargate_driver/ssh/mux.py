@@ -131,7 +131,10 @@ def _string(data: bytes) -> bytes:
 
 def _connect(directory: str) -> _socket.socket:
     # Through /proc: a socket address holds 107 bytes, and a job's directory may be longer.
-    handle = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        handle = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    except FileNotFoundError as error:
+        raise MasterGoneError("the job was cleaned up meanwhile") from error
     try:
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         try:

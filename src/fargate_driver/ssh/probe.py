@@ -7,7 +7,7 @@ import select
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from fargate_driver.ssh.errors import UnusableContainerError
+from fargate_driver.ssh.errors import MasterGoneError, UnusableContainerError
 from fargate_driver.ssh.mux import Session
 from fargate_driver.ssh.remote import probe_command
 
@@ -48,13 +48,15 @@ def probe(connection: Connection, deadline: float) -> Probe:
         SessionRefusedError: The server allows no session.
     """
     nonce = os.urandom(8).hex()
-    output, status = _ask(
+    output, session = _ask(
         connection.directory, probe_command(nonce=nonce, directories=_DIRECTORIES), deadline
     )
     text = output.decode(errors="replace")
     parts = text.split(f"fargate-probe {nonce}\n")
     if len(parts) != 3:
-        raise UnusableContainerError(_silence(connection, text, status))
+        if session.ended and session.status is None:
+            raise MasterGoneError("the SSH connection was lost while the container was looked at")
+        raise UnusableContainerError(_silence(connection, text, session.status))
     found = [line.partition("=") for line in parts[1].splitlines()]
     values = {name: value for name, _, value in found if name != "has"}
     programs = frozenset(value for name, _, value in found if name == "has")
@@ -72,8 +74,8 @@ def probe(connection: Connection, deadline: float) -> Probe:
     )
 
 
-def _ask(directory: str, command: bytes, deadline: float) -> tuple[bytes, int | None]:
-    """Run a command without input; its output of both kinds, and its exit status if reported."""
+def _ask(directory: str, command: bytes, deadline: float) -> tuple[bytes, Session]:
+    """Run a command without input; its output of both kinds, and the session, now closed."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     reading, writing = os.pipe()
     try:
@@ -108,7 +110,7 @@ def _ask(directory: str, command: bytes, deadline: float) -> tuple[bytes, int | 
     finally:
         session.close()
         os.close(reading)
-    return output, session.status
+    return output, session
 
 
 def _silence(connection: Connection, text: str, status: int | None) -> str:

@@ -31,15 +31,17 @@ fargate_make_environment() {
 }
 """
 
-# $1 state directory, $2 nonce, $3 the script's size in bytes, $4 the container's first process,
-# $5 the script's file, then the interpreter's words up to that file.
+# $1 state directory, $2 nonce of the end marker, $3 the script's size in bytes, $4 the container's
+# first process, $5 the script's file, $6 the stage, then the interpreter's words up to that file.
 #
 # Order matters. The script is read whole and counted (by the file position, which costs no
 # process) before anything of it runs. The end marker follows the script's output in the same
 # pipes. Then the wrapper waits for the client to hang up while it holds the pipes' reading ends:
 # when sshd closes its own, a background process that still writes is not ended by SIGPIPE, and
-# what it writes is drained. The traps are handlers, not SIG_IGN: the script does not inherit them,
-# and `kill 0` in it ends everything but the one who reports.
+# what it writes is drained. setsid gives the script a process group of its own, so that its
+# `kill -9 0` ends everything but the one who reports. (setsid forks in a group's leader only, which
+# the subshell is not.) Where there is no setsid the traps do that for milder signals; they are
+# handlers, not SIG_IGN, so that the script does not inherit them.
 _STAGE = r"""
 { [ -O "$1" ] && [ -d "$1" ] && ! [ -L "$1" ]; } || mkdir -m 700 "$1" || exit 91
 [ -f "$1/environment" ] || fargate_make_environment "$1" "$4"
@@ -56,11 +58,12 @@ exec 3>&-
 }
 umask "$fargate_umask"
 unset SSH_CLIENT SSH_CONNECTION SSH_TTY SSH_ORIGINAL_COMMAND
-export FARGATE_STAGE_ID="$2"
+export FARGATE_STAGE_ID="$6"
 fargate_nonce=$2 fargate_script=$5
-shift 5
+shift 6
 trap : HUP INT QUIT TERM USR1 USR2
 exec 3>&2 2>/dev/null
+command -v setsid >/dev/null && set -- setsid "$@"
 (exec "$@" "$fargate_script" </dev/null 2>&3 3>&-)
 fargate_n=$?
 trap "" PIPE
@@ -73,14 +76,13 @@ read -r fargate_x
 { read -r fargate_x && exec cat; } <&4 3<&- 4<&- &
 """
 
-# $1 nonce of the stage, $2 the container's first process (0: unknown), $3 seconds between TERM
-# and KILL.
+# $1 the stage, $2 the container's first process (0: unknown), $3 seconds between TERM and KILL.
 #
-# A stage's processes are those that descend from its wrapper or have its session, those with its
-# variable in their environment, and orphans: children of the container's first process that began
-# after the stage, in another session than that process's own children, and not marked as another
-# stage's. The wrapper itself lives on to report. Only processes younger than the stage are looked
-# at, so services of earlier stages, sshd and the first process are out of reach.
+# A stage's processes are those that descend from its wrapper or are in a session of such a one,
+# those with its variable in their environment, and orphans: children of the first process that
+# began after the stage, in another session than that process's own children, and not marked as
+# another stage's. The wrapper itself lives on to report. Only processes younger than the stage are
+# looked at, so services of earlier stages, sshd and the first process are out of reach.
 _KILL = r"""
 exec 2>/dev/null
 nonce=$1 init=$2 grace=$3 wrapper=0 since=0
@@ -104,7 +106,6 @@ stage_of() {
   done <"/proc/$1/environ"
 }
 belongs() {
-  [ "$session" = "$wrapper" ] && return
   stage_of "$1"
   case $found in
     this) return 0 ;;
@@ -113,25 +114,26 @@ belongs() {
   case $name in sshd* | dropbear*) return 1 ;; esac
   [ "$init" -gt 0 ] && [ "$parent" = "$init" ] && [ "$session" != "$init_session" ]
 }
+join() {
+  members="$members$1 " victims="$victims $1"
+  [ "$2" = "$wrapper_session" ] || sessions="$sessions$2 "
+}
 scan() {
-  members=" $wrapper " others= victims=
+  members=" $wrapper " sessions=" $wrapper " others= victims=
   for process in /proc/[0-9]*; do
     process=${process#/proc/}
     [ "$process" != "$wrapper" ] && look "$process" && [ "$start" -ge "$since" ] || continue
     case $state in Z | X) continue ;; esac
-    if belongs "$process"; then
-      members="$members$process " victims="$victims $process"
-    else
-      others="$others $process:$parent"
-    fi
+    if belongs "$process"; then join "$process" "$session"
+    else others="$others $process:$parent:$session"; fi
   done
   grown=yes
   while [ "$grown" ]; do
     grown= rest=
     for process in $others; do
-      case $members in
-        *" ${process#*:} "*)
-          members="$members${process%:*} " victims="$victims ${process%:*}" grown=yes ;;
+      session=${process##*:} parent=${process%:*} parent=${parent#*:}
+      case "$members=$sessions" in
+        *" $parent "*=* | *=*" $session "*) join "${process%%:*}" "$session"; grown=yes ;;
         *) rest="$rest $process" ;;
       esac
     done
@@ -148,7 +150,9 @@ for process in /proc/[0-9]*; do
   case $line in *": fargate-stage $nonce"*) wrapper=${process#/proc/} ;; esac
   line=
 done
-if [ "$wrapper" -gt 0 ] && look "$wrapper"; then since=$start; else init=0; fi
+wrapper_session=
+if [ "$wrapper" -gt 0 ] && look "$wrapper"; then since=$start wrapper_session=$session
+else init=0; fi
 [ "$init" -gt 0 ] && { look "$init" || init=0; }
 init_session=$session
 scan
@@ -217,11 +221,12 @@ echo "fargate-probe $nonce"
 
 
 def stage_command(
-    *, nonce: str, size: int, shell: str, init_pid: int, state_directory: str
+    *, stage: str, nonce: str, size: int, shell: str, init_pid: int, state_directory: str
 ) -> bytes:
     """The command line that runs a script of `size` bytes, which follow on standard input.
 
     Args:
+        stage: Names the stage's processes; hexadecimal.
         nonce: What the end marker carries; hexadecimal.
         size: The script's size in bytes.
         shell: "bash", "sh" or "pwsh".
@@ -229,26 +234,27 @@ def stage_command(
         state_directory: The container's private directory that the probe made.
     """
     interpreter: tuple[str, ...] = (shell,)
-    script = f"{state_directory}/{nonce}"
+    script = f"{state_directory}/{stage}"
     if shell == "pwsh":
         interpreter = (
             "pwsh", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File",
         )  # fmt: skip
         script += ".ps1"
     # The kill text finds the wrapper by this first line.
-    text = f": fargate-stage {nonce}\n{_ENVIRONMENT}{_STAGE}"
-    return _command(text, state_directory, nonce, str(size), str(init_pid), script, *interpreter)
+    text = f": fargate-stage {stage}\n{_ENVIRONMENT}{_STAGE}"
+    words = (state_directory, nonce, str(size), str(init_pid), script, stage)
+    return _command(text, *words, *interpreter)
 
 
-def kill_command(*, nonce: str, init_pid: int, grace: int) -> bytes:
-    """The command line that ends all processes of the stage `nonce`.
+def kill_command(*, stage: str, init_pid: int, grace: int) -> bytes:
+    """The command line that ends all processes of a stage.
 
     Args:
-        nonce: The stage's.
+        stage: Its name, as given to `stage_command`.
         init_pid: The container's first process; 0 when unknown.
         grace: Seconds from SIGTERM to SIGKILL.
     """
-    return _command(_KILL, nonce, str(init_pid), str(grace))
+    return _command(_KILL, stage, str(init_pid), str(grace))
 
 
 def probe_command(*, nonce: str, directories: tuple[str, ...]) -> bytes:

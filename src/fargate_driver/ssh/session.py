@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _CHUNK = 65536
 _DEATH = 0.1
 """Seconds that a killed ControlMaster is given to be gone."""
+_ROOM = 4096
+"""Bytes that a writable pipe is sure to take without blocking (PIPE_BUF, see pipe(7))."""
 _KILL_GRACE = 10
 """Seconds from SIGTERM to SIGKILL after a cancel."""
 _LAST_WORDS = 2.0
@@ -36,15 +38,27 @@ class Outcome:
         code: The script's own exit code (128+n where a signal ended it), None when no verdict
             arrived: then nothing is known about the script, success least of all.
         lost: Why there is no verdict; "" where there is one.
+        connected: Whether the connection to the task stands: then the container is to blame.
+        stage: What may still run of it, for `end_stage`; "" for nothing.
         cancelled: Whether the stage was told to stop; then a code of 0 is no success either.
     """
 
-    __slots__ = ("cancelled", "code", "lost")
+    __slots__ = ("cancelled", "code", "connected", "lost", "stage")
 
-    def __init__(self, code: int | None, lost: str, *, cancelled: bool) -> None:
+    def __init__(
+        self,
+        code: int | None,
+        lost: str,
+        *,
+        cancelled: bool,
+        connected: bool = False,
+        stage: str = "",
+    ) -> None:
         self.code = code
         self.lost = lost
         self.cancelled = cancelled
+        self.connected = connected
+        self.stage = stage
 
 
 def run_script(
@@ -85,9 +99,14 @@ def run_script(
     if cancelled():
         return Outcome(None, "cancelled before anything ran", cancelled=True)
     stage = _Stage(connection.directory, init_pid, (stdout, stderr))
-    with open(script_path, "rb", buffering=0) as script:
-        size = os.fstat(script.fileno()).st_size
+    # O_NONBLOCK: a FIFO must not hold the stage up before it is refused.
+    with open(os.open(script_path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as script:
+        found = os.fstat(script.fileno())
+        if found.st_mode & 0o170000 != 0o100000:  # stat.S_ISREG, see inode(7)
+            raise OSError(22, "not a regular file")  # errno.EINVAL
+        size = found.st_size
         command = stage_command(
+            stage=stage.name,
             nonce=stage.nonce,
             size=size,
             shell=shell,
@@ -102,11 +121,42 @@ def run_script(
     return stage.outcome()
 
 
+def end_stage(connection: Connection, stage: str, *, init_pid: int) -> None:
+    """End what still runs of a stage whose connection was lost, over the new one.
+
+    Args:
+        connection: The job's connection.
+        stage: `Outcome.stage` of the lost one.
+        init_pid: As the probe found.
+
+    Raises:
+        MasterGoneError: There is no connection.
+        SessionRefusedError: No session could be opened.
+    """
+    command = kill_command(stage=stage, init_pid=init_pid, grace=_KILL_GRACE)
+    deadline = time.monotonic() + _KILL_LIMIT
+    nothing = os.open("/dev/null", os.O_RDWR)
+    try:
+        session = Session(connection.directory, command, (nothing, nothing, nothing))
+    finally:
+        os.close(nothing)
+    try:
+        poll = select.poll()
+        poll.register(session, select.POLLIN)
+        while not session.ended and poll.poll(max(deadline - time.monotonic(), 0.0) * 1000):
+            session.receive()
+    finally:
+        session.close()
+
+
 class _Stage:
     """The descriptors of a running stage, and what was heard so far."""
 
     def __init__(self, directory: str, init_pid: int, targets: tuple[int, int]) -> None:
+        self.name = os.urandom(8).hex()
+        """In the environment of all that the stage starts."""
         self.nonce = os.urandom(8).hex()
+        """In the end markers, and unknown to the script's environment."""
         self._directory = directory
         self._init_pid = init_pid
         self._markers = (EndMarker(self.nonce), EndMarker(self.nonce))
@@ -120,8 +170,10 @@ class _Stage:
         self._sessions: dict[int, Session] = {}
         self._cancelled = False
         self._deadline: float | None = None
-        self._unheard = False
-        """The runner closed its end of the output: it is gone, as after a cancel."""
+        self._unheard = ""
+        """Why output can't be passed on: the runner is gone, or its disk is full."""
+        self._wants: Callable[[], bool] = bool
+        self._wakeup = -1
         self._poll = select.poll()
 
     def start(self, command: bytes, script: int, size: int) -> None:
@@ -147,6 +199,7 @@ class _Stage:
 
     def pump(self, cancelled: Callable[[], bool], wakeup_fd: int) -> None:
         """Pass bytes both ways until both verdicts are in or both streams have ended."""
+        self._wants, self._wakeup = cancelled, wakeup_fd
         self._poll.register(wakeup_fd, select.POLLIN)
         while not self._over():
             if not self._cancelled and (self._unheard or cancelled()):
@@ -194,15 +247,36 @@ class _Stage:
         passed = marker.feed(data) if data else marker.rest()
         if passed and not self._unheard:
             try:
-                _write(self._targets[marker], passed)
-            except BrokenPipeError:
-                self._unheard = True
+                self._pass_on(self._targets[marker], passed)
+            except OSError as error:
+                # As after a cancel: nobody learns what the script does.
+                self._unheard = f"the job's log can't be written to: {error.strerror}"
         if not data:
             self._poll.unregister(descriptor)
             del self._outputs[descriptor]
             os.close(descriptor)
             if not self._outputs and self._deadline is None:
                 self._deadline = time.monotonic() + _LAST_WORDS
+
+    def _pass_on(self, target: int, data: bytes) -> None:
+        """Write all, unless a cancel's time is up; a reader that stalls must not delay a cancel."""
+        view = memoryview(data)
+        gate = select.poll()
+        gate.register(target, select.POLLOUT)
+        gate.register(self._wakeup, select.POLLIN)
+        while view:
+            events = [descriptor for descriptor, _ in gate.poll(self._patience())]
+            if self._wakeup in events:
+                os.read(self._wakeup, 512)
+            if not self._cancelled and self._wants():
+                self._kill()
+            if target in events:
+                try:
+                    view = view[os.write(target, view[:_ROOM]) :]
+                except BlockingIOError:
+                    continue  # somebody made it non-blocking, and somebody filled it
+            elif not events:
+                return
 
     def _hear(self, session: Session) -> None:
         try:
@@ -222,7 +296,7 @@ class _Stage:
         """Begin to end the stage's processes; a session of its own does it in the container."""
         self._cancelled = True
         self._deadline = time.monotonic() + _KILL_LIMIT
-        command = kill_command(nonce=self.nonce, init_pid=self._init_pid, grace=_KILL_GRACE)
+        command = kill_command(stage=self.name, init_pid=self._init_pid, grace=_KILL_GRACE)
         nothing = os.open("/dev/null", os.O_RDWR)
         try:
             self._killer = Session(self._directory, command, (nothing, nothing, nothing))
@@ -235,18 +309,24 @@ class _Stage:
 
     def outcome(self) -> Outcome:
         """What is known at the end."""
-        codes = [marker.code for marker in self._markers if marker.code is not None]
+        codes = {marker.code for marker in self._markers if marker.code is not None}
+        if len(codes) == 1:
+            code = codes.pop()
+            return Outcome(code, self._unheard, cancelled=self._cancelled, connected=True)
         if codes:
-            return Outcome(codes[0], "", cancelled=self._cancelled)
-        return Outcome(None, self._lost(), cancelled=self._cancelled)
+            lost = "its two streams report different exit codes: one is forged"
+            return Outcome(None, lost, cancelled=self._cancelled, connected=True, stage=self.name)
+        # A dying process closes its descriptors one by one: this session's may be the first.
+        time.sleep(_DEATH)
+        connected = listens(self._directory)
+        lost = self._unheard or self._lost(connected=connected)
+        return Outcome(None, lost, cancelled=self._cancelled, connected=connected, stage=self.name)
 
-    def _lost(self) -> str:
+    def _lost(self, *, connected: bool) -> str:
         status = None if self._session is None else self._session.status
         if status is not None:
             return f"the session ended with status {status} before the script's end was reported"
-        # A dying process closes its descriptors one by one: this session's may be the first.
-        time.sleep(_DEATH)
-        if listens(self._directory):
+        if connected:
             return "the session was killed in the container before the script's end was reported"
         # ssh keeps to itself that the server closed the connection: it has no standard error.
         reason = log_reason(self._directory) or (
@@ -261,9 +341,3 @@ class _Stage:
         for descriptor in (*self._outputs, self._feed):
             if descriptor >= 0:
                 os.close(descriptor)
-
-
-def _write(target: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]

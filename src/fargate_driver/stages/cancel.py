@@ -13,15 +13,25 @@ class Cancelled(BaseException):
     """gitlab-runner ends this call: the job was cancelled or timed out, or the runner stops."""
 
 
+_requested: list[int] = []
+
+
 def raise_on_sigterm() -> None:
     """Let SIGTERM and SIGINT raise Cancelled, once: what is done about it isn't interrupted."""
 
-    def handler(_signal: int, _frame: FrameType | None) -> None:
+    def handler(number: int, _frame: FrameType | None) -> None:
+        _requested.append(number)
         ignore_sigterm()
         raise Cancelled
 
     signal.signal(signal.SIGTERM, handler)
     signal.signal(signal.SIGINT, handler)
+
+
+def check() -> None:
+    """Raise Cancelled again where Python swallowed it, as it does in a finalizer."""
+    if _requested:
+        raise Cancelled
 
 
 def ignore_sigterm() -> None:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from fargate_driver import jobs
+from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits
 from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.stages.cancel import ignore_sigterm
@@ -34,7 +35,14 @@ def main(flags: Flags) -> int:
     ignore_sigterm()
     env = RunnerEnvironment.from_environ(os.environ)
     job_id = env.variable("CI_JOB_ID") or ""
-    directory = jobs.linked(env.tmpdir, job_id) or job_directory(flags, env)
+    directory = jobs.linked(env.tmpdir, job_id)
+    if not directory:
+        try:
+            directory = job_directory(flags, env)
+        except DriverError as e:
+            raise DriverError(
+                f"{e}; so the job's record can't be found: what it left is for `fargate reap`"
+            ) from e
     status = env.variable("CI_JOB_STATUS")
     end_job(directory, f"the job is over ({status})" if status else "the job is over")
     return exits.succeeded(env)

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import socket
-import sys
 from typing import TYPE_CHECKING
 
 from fargate_driver import __version__, log, settings
@@ -46,8 +45,10 @@ def main(flags: Flags) -> int:
         "cache_dir": fargate.cache_dir,
     }
     text = json.dumps({name: value for name, value in answer.items() if value is not None})
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    try:
+        os.write(1, f"{text}\n".encode())
+    except OSError as e:
+        raise DriverError(f"the answer can't be written to stdout: {e.strerror}") from e
     return exits.succeeded(env)
 
 

@@ -48,8 +48,9 @@ def end_job(directory: str, cause: str, *, hurry: bool = False) -> None:
     Raises:
         DriverError: a task may still run. The record stays, so that a later call can stop it.
     """
-    if not os.path.isdir(directory):
+    if not os.path.lexists(directory):
         return
+    jobs.check_own(directory)
     problems = []
     try:
         record = jobs.load(directory)
@@ -70,7 +71,7 @@ def _stop_tasks(record: JobRecord, cause: str, *, hurry: bool) -> None:
         return
     if hurry:
         # 9 s in all: the call that was interrupted may take its time before a replay is answered.
-        deadline = time.monotonic()
+        deadline = time.monotonic() + 5
         finder = Ecs(record.target, deadline=deadline, longest_attempt=6)
         stopper = Ecs(record.target, deadline=deadline, longest_attempt=3)
     else:

@@ -10,17 +10,19 @@ from fargate_driver.ecs.client import Ecs
 from fargate_driver.errors import DriverError
 
 
-def why(directory: str, patience: float) -> str:
+def why(directory: str, patience: float, *, connected: bool) -> str:
     """Ask ECS what became of the job's task.
 
     Args:
         directory: the job's directory.
         patience: seconds to wait for ECS to notice that the task ended.
+        connected: whether the SSH connection stands. Then the task is about to end at most, which
+            needs no long wait.
 
     Returns:
         One line.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + (min(patience, 2) if connected else patience)
     try:
         record = jobs.load(directory)
         if not record or not record.task_arn:
@@ -37,6 +39,8 @@ def why(directory: str, patience: float) -> str:
         return f"ECS can't be asked why: {e}"
     if not task:
         return "ECS does not know the task any more"
+    if connected:
+        return "the task and the connection to it live on, so look for the cause in the container"
     return (
         f"ECS shows the task as {task.get('lastStatus')}: it lives on, so the network between the"
         " manager and it, or its SSH server, is at fault"

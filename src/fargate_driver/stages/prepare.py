@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from fargate_driver.owner import owner_of_this_call
 from fargate_driver.ssh import keys, master, probe
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.stages import sweep
-from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
+from fargate_driver.stages.cancel import Cancelled, check, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def main(flags: Flags) -> int:
     for warning in loaded.job_warnings:
         say(f"WARNING: {warning}")
     directory = os.path.join(loaded.settings.task_metadata.directory, this_job.key)
+    _warn_if_others_may_write(loaded.settings)
     raise_on_sigterm()
     try:
         _sweep(directory)
@@ -64,6 +66,7 @@ def main(flags: Flags) -> int:
         longest = this_job.timeout + loaded.settings.fargate.start_timeout
         owner = owner_of_this_call(env.tmpdir, longest)
         _start(loaded.settings, this_job, directory, owner)
+        ignore_sigterm()
     except BaseException as e:
         # The runner's cleanup may be far away, or never come.
         ignore_sigterm()
@@ -92,9 +95,8 @@ def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> Non
     public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
     intent = jobs.Launch(launch.request(config, public_key), time.time())
     record.launches.append(intent)
-    record.save()
-
     ecs = Ecs(record.target, deadline=deadline)
+    record.save()
     try:
         task = ecs.run_task(intent.request)
     except EcsError as e:
@@ -112,6 +114,7 @@ def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> Non
         intent.task_arn,
         container_name=config.fargate.container_name,
         deadline=deadline,
+        on_look=check,
         on_phase=_say_phase,
     )
     task = watcher.until_running(healthy=config.fargate.wait_for_healthy)
@@ -119,7 +122,11 @@ def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> Non
     address = _address(ecs, watcher, task, config, deadline)
     connection = Connection(directory, address, config.ssh.port, config.ssh.username)
     master.open_master(connection, deadline, _Waiting(watcher))
-    found = probe.probe(connection, deadline)
+    try:
+        found = probe.probe(connection, deadline)
+    except DriverError:
+        watcher.look()  # a task that stopped is the better reason
+        raise
     jobs.Access(
         user=config.ssh.username,
         host=address,
@@ -132,6 +139,17 @@ def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> Non
     watcher.look()
     _say_phase("SSH", time.monotonic() - running)
     _say_what_is_missing(found)
+
+
+def _warn_if_others_may_write(config: Settings) -> None:
+    """Who may write to the directory of records can put other records into it."""
+    directory = config.task_metadata.directory
+    if directory.exists() and directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        _LOGGER.warning(
+            "[TaskMetadata] Directory %s: other users may write to it; chmod go-w %s",
+            directory,
+            directory,
+        )
 
 
 def _sweep(directory: str) -> None:
@@ -160,14 +178,20 @@ class _Waiting:
             say(f"waiting for SSH: {reason}")
 
 
+_TASK_DEFINITION_WORDS = (
+    "taskdefinition not found",
+    "taskdefinition is inactive",
+    "unable to describe task definition",
+    "invalid revision number",
+    "override for container named",
+)
+"""What ECS says about a task definition that isn't there, or isn't a job's."""
+
+
 def _blame(error: EcsError, config: Settings) -> DriverError:
     """Tell the job's own task definition that ECS refuses from an operator's mistake."""
-    if (
-        error.refused
-        and error.code in ("ClientException", "InvalidParameterException")
-        and config.task_definition_source == "job"
-        and "task" in str(error).lower()
-    ):
+    words = error.message.lower()
+    if config.task_definition_source == "job" and any(w in words for w in _TASK_DEFINITION_WORDS):
         return JobConfigurationError(
             f"FARGATE_TASK_DEFINITION: ECS refuses {config.fargate.task_definition!r}: {error}"
         )

@@ -16,13 +16,12 @@ from fargate_driver.gitlab import exits
 from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.ssh.errors import MasterGoneError
-from fargate_driver.ssh.session import Outcome, run_script
+from fargate_driver.ssh.session import Outcome, end_stage, run_script
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fargate_driver.flags import Flags
+    from fargate_driver.jobs import Access
 
 _PATIENCE = 15.0
 """Seconds for a new connection where the master is gone but the task may not be, and then for ECS
@@ -56,7 +55,8 @@ def main(flags: Flags, script: str, stage: str) -> int:
     if not access:
         raise DriverError(f"{directory}: no record of a started task; did prepare succeed?")
     connection = Connection(directory, access.host, access.port, access.user)
-    patience = _LITTLE_PATIENCE if jobs.was_lost(directory) else _PATIENCE
+    lost_stage = jobs.lost_stage(directory)
+    patience = _PATIENCE if lost_stage is None else _LITTLE_PATIENCE
 
     def run() -> Outcome:
         return run_script(
@@ -72,30 +72,47 @@ def main(flags: Flags, script: str, stage: str) -> int:
     try:
         outcome = run()
     except MasterGoneError as e:
-        outcome = _run_on_new_connection(run, connection, patience, e)
+        try:
+            _reconnect(connection, access, patience, lost_stage)
+            outcome = run()
+        except DriverError as again:
+            outcome = Outcome(None, f"{e}; a new connection failed: {again}", cancelled=False)
+    except OSError as e:
+        raise DriverError(f"{stage}: the script {script} can't be read: {e.strerror}") from e
     if cancel.wanted or outcome.cancelled:
-        say(f"{stage}: cancelled")
+        say(f"{stage}: {outcome.lost or 'cancelled'}")
         return exits.system_failed(env)
     if outcome.code is None:
         from fargate_driver.stages import lost
 
-        say(f"{stage}: {outcome.lost}; {lost.why(directory, patience)}")
-        jobs.note_lost(directory)
+        why = lost.why(directory, patience, connected=outcome.connected)
+        say(f"{stage}: {outcome.lost}; {why}")
+        _end_or_note(connection, access, outcome)
         return exits.system_failed(env)
     return exits.script_failed(env, outcome.code) if outcome.code else exits.succeeded(env)
 
 
-def _run_on_new_connection(
-    run: Callable[[], Outcome], connection: Connection, patience: float, gone: MasterGoneError
-) -> Outcome:
-    """Connect again, to the same host key, and run the script; nothing of it was sent before."""
+def _reconnect(
+    connection: Connection, access: Access, patience: float, lost_stage: str | None
+) -> None:
+    """Connect again, to the same host key, and end what a lost stage left running."""
     from fargate_driver.ssh.master import reopen_master
 
-    try:
-        reopen_master(connection, patience)
-        return run()
-    except DriverError as e:
-        return Outcome(None, f"{gone}; a new connection failed: {e}", cancelled=False)
+    reopen_master(connection, patience)
+    if lost_stage:
+        end_stage(connection, lost_stage, init_pid=access.init_pid)
+    jobs.forget_lost(connection.directory)
+
+
+def _end_or_note(connection: Connection, access: Access, outcome: Outcome) -> None:
+    """See that nothing of a stage without a verdict runs beside the stages to come."""
+    if outcome.connected:
+        try:
+            end_stage(connection, outcome.stage, init_pid=access.init_pid)
+        except DriverError as e:
+            say(f"what the stage left may still run: {e}")
+    else:
+        jobs.note_lost(connection.directory, outcome.stage)
 
 
 class _Cancel:

@@ -24,10 +24,11 @@ class UserRuntime(SupervisedRuntime):
         try:
             await super().probe()
         except RuntimeUnavailableError as error:
-            if re.search("unshare|mount|uid_map", str(error)) is None:
+            if re.search("(unshare|mount|uid_map).*(not permitted|No space)", str(error)) is None:
                 raise
             settings = (
-                "the system keeps namespaces from this user: see kernel.unprivileged_userns_clone,"
+                "the system, or the container that this is, keeps namespaces from this user: see"
+                " kernel.unprivileged_userns_clone,"
                 " user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns"
             )
             raise RuntimeUnavailableError(f"{error} ({settings})") from None
