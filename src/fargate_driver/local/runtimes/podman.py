@@ -78,6 +78,10 @@ class PodmanRuntime:
         if podman is None:
             raise RuntimeUnavailableError("podman is not on PATH: apt-get install podman")
         self._podman = str(Path(podman).absolute())
+        if re.search("[,:]", str(self._directory)):
+            raise RuntimeUnavailableError(
+                f"podman takes no paths with a comma or a colon: not in {self._directory}"
+            )
         if self._host and shutil.which("ip") is None:
             raise RuntimeUnavailableError("ip is not on PATH: apt-get install iproute2")
         left = await self._call("ps", "--all", "--quiet", "--filter", f"label={self._label}")
