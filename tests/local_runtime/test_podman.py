@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import shutil
@@ -87,6 +88,7 @@ async def lab(image: str) -> AsyncIterator[PodmanLab]:
     finally:
         await runtime.close()
         left = containers(place / "local")
+        await until(lambda: not writers(place / "local"))
         shutil.rmtree(place)
     assert left == []
 
@@ -95,6 +97,16 @@ def containers(directory: Path) -> list[str]:
     return podman_image.call(
         *("ps", "--all", "--quiet", "--filter", f"label=fargate-local={directory}")
     ).split()
+
+
+def writers(directory: Path) -> list[Path]:
+    """Return the processes whose errors go to a file in a directory."""
+    found = []
+    for errors in Path("/proc").glob("[0-9]*/fd/2"):
+        with contextlib.suppress(OSError):
+            if errors.readlink().is_relative_to(directory):
+                found.append(errors)
+    return found
 
 
 def test_runs_the_images_own_entrypoint(image: str) -> None:
@@ -288,6 +300,7 @@ asyncio.run(main())
         await until(lambda: not processes_with(mark))
         await until(lambda: not containers(directory))
         await until(lambda: not processes_with(str(directory)))
+        await until(lambda: not writers(directory))
         shutil.rmtree(directory.parent)
 
     asyncio.run(story())

@@ -6,6 +6,7 @@ network is changed, and no helper of podman's is needed to pass the port on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -83,7 +84,9 @@ class Entrance:
 
     def _end(self) -> None:
         self._own.close()
-        os.kill(self._holder, signal.SIGKILL)
+        # All that the holder started: a blackhole may have stopped them.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._holder, signal.SIGKILL)
         os.waitpid(self._holder, 0)
 
 
@@ -93,6 +96,7 @@ def _channel() -> tuple[socket.socket, socket.socket]:
 
 def _hold(plan: ContainerPlan, channel: socket.socket, *, relays: bool) -> NoReturn:
     try:
+        os.setpgid(0, 0)
         kernel.die_with_parent(signal.SIGKILL)
         # Its output is for the log: stdout goes to the embedded Fargate.
         os.dup2(2, 1)
