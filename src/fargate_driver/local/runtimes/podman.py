@@ -124,8 +124,8 @@ class PodmanRuntime:
         try:
             await self._call("image", "exists", "--", image)
         except RuntimeUnavailableError as error:
-            # Silence means that there is none of this name.
-            if str(error).endswith(("status 1", "invalid reference format")):
+            # Status 1 means that there is none of this name; 125 is any other failure.
+            if str(error).endswith("(status 1)") or "invalid reference format" in str(error):
                 raise ImageNotFoundError(
                     f"{image} is not in podman's storage: podman pull {image}"
                 ) from None
@@ -182,7 +182,7 @@ class PodmanRuntime:
         """Return what podman says.
 
         Raises:
-            RuntimeUnavailableError: it failed; the text ends with its own, or with its status.
+            RuntimeUnavailableError: it failed; the text is its own, and its status.
         """
         process = await asyncio.create_subprocess_exec(
             self._podman,
@@ -206,7 +206,7 @@ class PodmanRuntime:
         if process.returncode:
             text = " ".join(errors.decode(errors="replace").split())
             raise RuntimeUnavailableError(
-                f"podman {words[0]}: {text or f'status {process.returncode}'}"
+                f"podman {words[0]}: {text or 'failed'} (status {process.returncode})"
             )
         return output.decode()
 
