@@ -45,7 +45,7 @@ def test_another_host_key_after_the_first_completed_exchange(name: str, tmp_path
             client = await here.client(task, "sleep 1; echo done; exit 3", options=known)
             assert client.stderr
             assert client.stdout
-            while b"SSH2_MSG_NEWKEYS sent" not in await client.stderr.readline():
+            while b"SSH2_MSG_NEWKEYS received" not in await client.stderr.readline():
                 pass
             # From here on the client may connect again at any time.
             second = await _scan(here, task.address)

@@ -108,9 +108,16 @@ def test_choice_runs_what_it_returns(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("podman", "not built yet"), ("docker", "there is no runtime 'docker'")]
+    ("name", "text"),
+    [
+        ("podman", "podman is not on PATH: apt-get install podman"),
+        ("docker", "there is no runtime 'docker'"),
+    ],
 )
-def test_choice_says_what_there_is_not(name: str, text: str, tmp_path: Path) -> None:
+def test_choice_says_what_there_is_not(
+    name: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeUnavailableError, match=text):
         asyncio.run(choose(name, tmp_path, print))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fargate_driver.local.runtimes.base import Runtime, RuntimeUnavailableError
 from fargate_driver.local.runtimes.namespace import NamespaceRuntime
+from fargate_driver.local.runtimes.podman import PodmanRuntime
 from fargate_driver.local.runtimes.process import ProcessRuntime
 from fargate_driver.local.runtimes.user import UserRuntime
 
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_RUNTIMES = {runtime.name: runtime for runtime in (NamespaceRuntime, UserRuntime, ProcessRuntime)}
+_RUNTIMES: dict[str, Callable[[Path], Runtime]] = {
+    runtime.name: runtime
+    for runtime in (PodmanRuntime, NamespaceRuntime, UserRuntime, ProcessRuntime)
+}
 _AUTOMATIC = (UserRuntime, ProcessRuntime)
 
 
@@ -31,14 +35,10 @@ async def choose(name: str, directory: Path, note: Callable[[str], None]) -> Run
     Raises:
         RuntimeUnavailableError: it does not work, or none of `auto`'s; with the reason.
     """
-    if name == "podman":
-        raise RuntimeUnavailableError(
-            "the podman runtime is not built yet: use --runtime user, namespace or process"
-        )
     if name != "auto":
         if name not in _RUNTIMES:
             raise RuntimeUnavailableError(
-                f"there is no runtime {name!r}: use auto, namespace, user or process"
+                f"there is no runtime {name!r}: use auto, podman, namespace, user or process"
             )
         runtime = _RUNTIMES[name](directory)
         try:

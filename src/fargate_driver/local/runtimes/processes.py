@@ -37,16 +37,19 @@ def descendants(root: int) -> dict[int, Process]:
 def servers(root: int) -> dict[int, Process]:
     """Return the SSH server of a task, the listener first, and all its processes for connections.
 
+    A server that a script started is none of them.
+
     Args:
-        root: the task's supervisor; the server is a child of its only child, the init.
+        root: the task's supervisor.
     """
-    below = descendants(root)
-    inits = {process.pid for process in below.values() if process.parent == root}
     found: dict[int, Process] = {}
-    for process in below.values():
+    within: set[int] = set()  # below a server, but none
+    for process in descendants(root).values():
         # sshd-session and sshd-auth in OpenSSH 9.8 and newer; sshd-front is the runtimes' own.
-        if process.name.startswith("sshd") and process.parent in inits | found.keys():
+        if process.name.startswith("sshd") and process.parent not in within:
             found[process.pid] = process
+        elif process.parent in within or process.parent in found:
+            within.add(process.pid)
     return found
 
 

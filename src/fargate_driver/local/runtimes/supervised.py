@@ -8,7 +8,6 @@ import math
 import os
 import pwd
 import shutil
-import sys
 import tempfile
 import uuid
 from pathlib import Path
@@ -25,18 +24,12 @@ from fargate_driver.local.runtimes.base import (
     TaskSpec,
 )
 from fargate_driver.local.runtimes.inside.plan import Plan
+from fargate_driver.local.runtimes.launch import launch
 from fargate_driver.local.runtimes.task import SupervisedTask
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
-_SOURCES = Path(__file__).parents[3]
-# The interpreter must not look at the container's environment: hence -I, and the path by hand.
-_PROGRAM = (
-    f"import sys; sys.path.append({str(_SOURCES)!r}); "
-    "from fargate_driver.local.runtimes.inside.supervisor import main; main()"
-)
-_START_TIMEOUT = 60.0
 _FALLBACK_HOME = "/job-home"
 
 
@@ -89,7 +82,7 @@ class SupervisedRuntime:
             raise ImageNotFoundError(
                 f"{spec.container.image} is not known here; there is {HOST_IMAGE}"
             )
-        sshd = _find_sshd()
+        sshd = find_sshd()
         plan = Plan(
             directory=str(spec.directory.resolve()),
             hidden=str(self._directory),
@@ -136,39 +129,8 @@ class SupervisedRuntime:
             "HOME": plan.home,
             **spec.container.environment,
         }
-        with (spec.directory / "container.log").open("ab") as log:
-            try:
-                supervisor = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-I", "-S", "-c", _PROGRAM),
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=log,
-                    env=environment,
-                    cwd="/",
-                    # A signal to the embedded Fargate's process group is not one to the tasks.
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise RuntimeUnavailableError(f"no process can be started: {error}") from None
-        assert supervisor.stdin  # noqa: S101  both are pipes, see above
-        assert supervisor.stdout  # noqa: S101
-        answer = b""
-        try:
-            supervisor.stdin.write(plan.dumps().encode() + b"\n")
-            async with asyncio.timeout(_START_TIMEOUT):
-                answer = await supervisor.stdout.readline()
-        except TimeoutError:
-            answer = f"not running after {_START_TIMEOUT:.0f} s".encode()
-        finally:
-            if answer != b"running\n":
-                supervisor.stdin.close()
-                await asyncio.shield(supervisor.wait())
-        if answer != b"running\n":
-            text = answer.decode(errors="replace").strip()
-            raise RuntimeUnavailableError(
-                text or f"the task's supervisor failed: see {spec.directory}/container.log"
-            )
-        return supervisor
+        log = spec.directory / "container.log"
+        return await launch("supervisor", plan.dumps(), environment, log)
 
 
 def _user() -> str:
@@ -191,7 +153,12 @@ def _path_directories() -> list[str]:
     return [place.rstrip("/") for place in directories if place.startswith("/") and place != "/"]
 
 
-def _find_sshd() -> str:
+def find_sshd() -> str:
+    """Return the absolute path of OpenSSH's server.
+
+    Raises:
+        RuntimeUnavailableError: it isn't installed.
+    """
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin:/usr/local/sbin"
     sshd = shutil.which("sshd", path=path)
     if sshd is None:

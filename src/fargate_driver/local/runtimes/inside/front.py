@@ -1,6 +1,6 @@
 """In front of two SSH servers: shows another host key once a key exchange has completed.
 
-A listener that starts an `sshd -i` for each connection and passes bytes on. A client's
+A listener that connects each client to one of the servers and passes bytes on. A client's
 SSH_MSG_NEWKEYS, in clear text in the first exchange (RFC 4253, sections 6 and 7.3), tells that
 the exchange completed: the client accepted the host key that it saw. A port probe never sends it.
 """
@@ -14,10 +14,9 @@ import struct
 from typing import TYPE_CHECKING, NoReturn
 
 from fargate_driver.local.runtimes.inside import kernel
-from fargate_driver.local.runtimes.inside.programs import spawn
 
 if TYPE_CHECKING:
-    from fargate_driver.local.runtimes.inside.plan import Plan
+    from collections.abc import Callable
 
 _NEW_KEYS = 21
 _CHUNK = 1 << 16
@@ -116,36 +115,36 @@ class _Connection:
         self.up.target.close()
 
 
-def serve(plan: Plan, configs: list[str]) -> NoReturn:
+def serve(listener: socket.socket, connect: Callable[[bool], socket.socket | None]) -> NoReturn:
     """Serve for ever.
 
     Args:
-        plan: the task.
-        configs: sshd_config files: before, and from the second completed key exchange on.
+        listener: takes the clients' connections.
+        connect: opens a connection to the server, or to the other one if a key exchange has
+            completed before; None: it can't be reached, which ends the client's connection.
     """
     kernel.set_process_name("sshd-front")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how the servers ended
     connections: set[_Connection] = set()
-    exchanges = 0
-    with socket.create_server((plan.address, plan.port), backlog=128) as listener:
-        listener.setblocking(False)
-        while True:
-            called = _wait(listener, connections)
-            # Before a new connection gets its server, all that came before it is read: a client
-            # that connects as soon as its key exchange is done must see the other key.
-            for connection in list(connections):
-                completed, goes_on = connection.pump()
-                exchanges += completed
-                if not goes_on:
-                    connection.close()
-                    connections.discard(connection)
-            if called:
-                client, _ = listener.accept()
-                own, server = socket.socketpair()
-                with server:
-                    config = configs[min(exchanges, 1)]
-                    spawn([plan.sshd, "-i", "-e", "-f", config], connection=server.fileno())
-                connections.add(_Connection(client, own))
+    completed_one = False
+    listener.setblocking(False)
+    while True:
+        called = _wait(listener, connections)
+        # Before a new connection gets its server, all that came before it is read: a client
+        # that connects as soon as its key exchange is done must see the other key.
+        for connection in list(connections):
+            completed, goes_on = connection.pump()
+            completed_one |= completed
+            if not goes_on:
+                connection.close()
+                connections.discard(connection)
+        if called:
+            client, _ = listener.accept()
+            server = connect(completed_one)
+            if server is None:
+                client.close()
+            else:
+                connections.add(_Connection(client, server))
 
 
 def _wait(listener: socket.socket, connections: set[_Connection]) -> bool:

@@ -42,9 +42,16 @@ def unshare(flags: int) -> None:
 
 def start_children_here() -> None:
     """Undo `unshare(NEW_PID)` for the children to come."""
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY)
-    _check(_libc.setns(own, NEW_PID), "setns")
-    os.close(own)
+    join("/proc/self/ns/pid")
+
+
+def join(namespace: str) -> None:
+    """Enter a namespace, given as a file of /proc/PID/ns; a PID one is for the children to come."""
+    file = os.open(namespace, os.O_RDONLY)
+    try:
+        _check(_libc.setns(file, 0), f"setns {namespace}")
+    finally:
+        os.close(file)
 
 
 def enter_user_namespace() -> None:

@@ -9,7 +9,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fargate_driver.local.runtimes.inside.plan import Link, Plan
+    from fargate_driver.local.runtimes.inside.plan import Link
 
 
 def connect(link: Link, pid: int) -> None:
@@ -29,15 +29,19 @@ def connect(link: Link, pid: int) -> None:
     )
 
 
-def configure(plan: Plan, link: Link) -> None:
+def configure(address: str, link: Link) -> None:
     """Set up the task's end, from within its network namespace.
+
+    Args:
+        address: the task's own.
+        link: names and addresses.
 
     Raises:
         OSError: `ip` refused.
     """
     _ip(
         "link set lo up",
-        f"address add {plan.address}/30 dev eth0",
+        f"address add {address}/30 dev eth0",
         "link set eth0 up",
         f"route add default via {link.host}",
     )

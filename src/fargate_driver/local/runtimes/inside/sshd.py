@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,11 +100,20 @@ def _write_later(file: Path, text: str, seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
 
 
+def connect(command: list[str]) -> socket.socket:
+    """Start a server for one connection, and return the client's end of that."""
+    own, server = socket.socketpair()
+    with server:
+        spawn(command, connection=server.fileno())
+    return own
+
+
 def _start_front(plan: Plan, configs: list[str]) -> int:
     # Only a task with this fault pays for the import.
     from fargate_driver.local.runtimes.inside.front import serve  # noqa: PLC0415
 
     pid = os.fork()
     if pid == 0:
-        serve(plan, configs)
+        with socket.create_server((plan.address, plan.port), backlog=128) as listener:
+            serve(listener, lambda other: connect([plan.sshd, "-i", "-e", "-f", configs[other]]))
     return pid

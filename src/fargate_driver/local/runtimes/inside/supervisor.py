@@ -14,19 +14,19 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from fargate_driver.local.runtimes.inside import init, kernel, limits, network, rootfs
+from fargate_driver.local.runtimes.inside import init, kernel, limits, network, report, rootfs
 from fargate_driver.local.runtimes.inside.plan import Plan
 from fargate_driver.local.runtimes.processes import descendants
 
 
 def main() -> NoReturn:
     """Run the task that stdin describes."""
-    plan = Plan.loads(_read_line())
+    plan = Plan.loads(report.read_line())
     rootfs.storage(plan).mkdir(mode=0o711)
     try:
         code = _supervise(plan)
     except OSError as error:
-        _report(_describe(error))
+        report.say(report.describe(error))
         code = 1
     _clean_up(plan)
     sys.stderr.flush()
@@ -78,7 +78,7 @@ def _become_init(plan: Plan, gate: tuple[int, int], ready: tuple[int, int]) -> N
             os._exit(1)  # the supervisor is gone
         os.close(gate[0])
         if plan.link:
-            network.configure(plan, plan.link)
+            network.configure(plan.address, plan.link)
         if plan.isolated:
             init.enter(plan)
             place = Path(rootfs.PRIVATE)
@@ -88,12 +88,12 @@ def _become_init(plan: Plan, gate: tuple[int, int], ready: tuple[int, int]) -> N
         os.open(os.devnull, os.O_RDONLY)
 
         def started() -> None:
-            _report("running")
+            report.say("running")
             os.dup2(2, 1)
 
         init.run(plan, place, started)
     except OSError as error:
-        _report(_describe(error))
+        report.say(report.describe(error))
         os._exit(1)
 
 
@@ -123,7 +123,7 @@ def _clean_up(plan: Plan) -> None:
     if plan.link:
         network.disconnect(plan.link)
     if limits.ran_out_of_memory(plan.cgroups):
-        _report("out of memory")
+        report.say("out of memory")
     limits.remove(plan.cgroups)
     _remove(rootfs.storage(plan))
 
@@ -153,21 +153,3 @@ def _remove(directory: Path) -> None:
     import shutil  # noqa: PLC0415
 
     shutil.rmtree(directory)
-
-
-def _read_line() -> str:
-    # Unbuffered: what follows is for poll().
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        line += os.read(0, 4096) or b"\n"
-    return line.decode()
-
-
-def _describe(error: OSError) -> str:
-    if error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return error.strerror or str(error)
-
-
-def _report(text: str) -> None:
-    os.write(1, text.replace("\n", " ").encode() + b"\n")
