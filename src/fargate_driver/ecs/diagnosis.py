@@ -1,0 +1,310 @@
+"""Why did this task die, or never start, and what can be done?
+
+From what AWS says to a Verdict, by the table in verdict_table.py. Pure functions: nothing is
+called, nothing is imported but the table.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from fargate_driver.ecs import denials, sizes, words
+from fargate_driver.ecs.verdict import Chosen, ExitKind, Fault, Retry, Row, Verdict, Where
+from fargate_driver.ecs.verdict_table import ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_LONGEST_RAW = 2000
+_LONGEST_SENTENCE = 800
+_KILLED = 137  # 128 + SIGKILL, as shells report it
+_ENDED_BY_OTHERS = (0, 143, _KILLED)
+"""Exit codes of containers that ECS stops because another one ended."""
+_SUBNET = re.compile(r"subnet-[0-9a-z]+")
+_SECRET = re.compile(r"arn:aws[a-z-]*:(?:secretsmanager|ssm):[^\s'\",;]+")
+_PLATFORM = re.compile(r"matching platform '([^']{1,60})'")
+_ROLE = re.compile(r"role '([^']{1,300})'")
+
+FACTS = (
+    "container",
+    "denied",
+    "exit_code",
+    "grant",
+    "image",
+    "larger",
+    "limit",
+    "operation",
+    "platform",
+    "registry",
+    "role",
+    "secret",
+    "subnet",
+)
+"""What a row's sentences can name, besides named groups of the row's own expression."""
+
+
+def of_stopped_task(
+    task: Mapping[str, Any], container_name: str = "", *, chosen: Iterable[Chosen] = ()
+) -> Verdict:
+    """Say why a task stopped.
+
+    Args:
+        task: the task as DescribeTasks shows it
+            (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html).
+        container_name: the container that the job runs in.
+        chosen: what the job's author chose, rather than the operator.
+
+    Returns:
+        The verdict; `unknown` for a reason that is not in the table.
+    """
+    containers = [c for c in task.get("containers") or () if isinstance(c, dict)]
+    culprit = _culprit(containers, container_name)
+    code = str(task.get("stopCode") or "")
+    head = ": ".join(str(task[k]) for k in ("stopCode", "stoppedReason") if task.get(k))
+    text = "; ".join(part for part in (head, *map(_said_of, containers)) if part)
+    facts = _facts(text, operation="RunTask")
+    facts["container"] = _named("container", culprit.get("name"))
+    if image := words.image_in(text) or culprit.get("image"):
+        facts["image"] = f"image {words.value(image)}"
+        facts["registry"] = words.value(words.registry_of(str(image)))
+    if (exit_code := culprit.get("exitCode")) is not None:
+        facts["exit_code"] = f"exit code {words.value(exit_code)}"
+    facts |= _memory(task, culprit)
+    return _verdict(Where.TASK, code, text, facts, chosen, exit_code)
+
+
+def of_failures(failures: Sequence[Mapping[str, Any]], *, chosen: Iterable[Chosen] = ()) -> Verdict:
+    """Say why RunTask, or DescribeTasks, answered with `failures` instead of a task.
+
+    Args:
+        failures: what the answer has
+            (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Failure.html).
+        chosen: what the job's author chose, rather than the operator.
+
+    Returns:
+        The verdict; `unknown` for a reason that is not in the table, or none.
+    """
+    text = "; ".join(
+        ": ".join(str(failure[k]) for k in ("reason", "detail") if failure.get(k))
+        + (f" ({failure['arn']})" if failure.get("arn") else "")
+        for failure in failures
+    )
+    return _verdict(Where.FAILURE, "", text, _facts(text, operation="RunTask"), chosen)
+
+
+def of_api_error(
+    operation: str,
+    code: str,
+    message: str,
+    *,
+    status: int = 0,
+    chosen: Iterable[Chosen] = (),
+) -> Verdict:
+    """Say why an API call failed.
+
+    Args:
+        operation: the call, such as `RunTask` or `ec2:DescribeNetworkInterfaces`.
+        code: AWS's error code; "" where no answer came.
+        message: AWS's message, or botocore's where no answer came.
+        status: the HTTP status; 0 where no answer came.
+        chosen: what the job's author chose, rather than the operator.
+
+    Returns:
+        The verdict; `unknown` for an error that is not in the table.
+    """
+    text = f"{code}: {message}" if code else message
+    facts = _facts(text, operation=operation)
+    verdict = _verdict(Where.API, code, text, facts, chosen)
+    if verdict.name == "unknown" and status >= 400:
+        return _verdict(Where.API, str(status), text, facts, chosen)
+    return verdict
+
+
+def of_script_exit(code: int, task: Mapping[str, Any], container_name: str = "") -> Verdict | None:
+    """Explain a script's exit code 137 in a container that lives on.
+
+    The kernel kills the largest process when a task's memory is used up; the container ends with it
+    only where that is its first process, and only then does ECS tell.
+
+    Args:
+        code: the script's exit code.
+        task: the task as DescribeTasks shows it; {} where it isn't known.
+        container_name: the container that the job runs in.
+
+    Returns:
+        A verdict whose `line` is a hint for the job's log, or None for other codes. It stays a
+        failure of the script.
+    """
+    if code != _KILLED:
+        return None
+    containers = [c for c in task.get("containers") or () if isinstance(c, dict)]
+    job = next((c for c in containers if c.get("name") == container_name), {})
+    memory = _memory(task, job)
+    return Verdict(
+        "script-killed",
+        f"a process of the script was killed (SIGKILL, exit code 137){memory['limit']}",
+        Fault.SCRIPT,
+        f"unless the script did that itself, the memory was used up: {memory['larger']}, or use"
+        " less",
+        Retry.NEVER,
+        ExitKind.JOB,
+        "",
+        "https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html",
+    )
+
+
+def _verdict(
+    where: Where,
+    code: str,
+    text: str,
+    facts: dict[str, str],
+    chosen: Iterable[Chosen],
+    exit_code: object = None,
+) -> Verdict:
+    raw = words.one_line(text, _LONGEST_RAW)
+    # Expressions meet one line of bounded length, so none can run away.
+    for row in ROWS:
+        groups = _matches(row, where, words.value(code), raw, exit_code)
+        if groups is not None:
+            return _fill(row, _Facts(facts | groups), raw, chosen)
+    return Verdict(
+        "unknown",
+        "the task did not start" if where is Where.FAILURE else _UNKNOWN[where],
+        Fault.UNKNOWN,
+        "AWS's reason is not in the driver's table" if raw else "AWS gives no reason",
+        Retry.NEVER,
+        ExitKind.SYSTEM,
+        raw,
+        "",
+    )
+
+
+_UNKNOWN = {Where.TASK: "the task stopped", Where.API: "AWS refuses the call"}
+
+
+def _matches(
+    row: Row, where: Where, code: str, text: str, exit_code: object
+) -> dict[str, str] | None:
+    if where not in row.where or row.exit_code not in (None, exit_code):
+        return None
+    if row.code and not _expression(row.code).fullmatch(code):
+        return None
+    if not row.text:
+        return {}
+    match = _expression(row.text).search(text)
+    return match and {k: words.value(v) for k, v in match.groupdict().items() if v}
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.I)
+
+
+def _fill(row: Row, facts: _Facts, raw: str, chosen: Iterable[Chosen]) -> Verdict:
+    return Verdict(
+        row.name,
+        words.one_line(row.summary.format_map(facts), _LONGEST_SENTENCE),
+        row.fault,
+        words.one_line(row.remedy.format_map(facts), _LONGEST_SENTENCE),
+        row.retry,
+        ExitKind.JOB if row.chosen in tuple(chosen) else ExitKind.SYSTEM,
+        raw,
+        row.source,
+    )
+
+
+class _Facts(dict[str, str]):
+    """Facts of a case; one that AWS's words leave out must not spoil the sentence."""
+
+    def __missing__(self, _name: str) -> str:
+        return "(not named)"
+
+
+def _facts(text: str, *, operation: str) -> dict[str, str]:
+    """What the words alone tell."""
+    denial = denials.read(text)
+    return {
+        "container": "a container",
+        "denied": _denied(denial, operation),
+        "exit_code": "no exit code",
+        "grant": _grant(denial),
+        "image": "the image",
+        "operation": words.value(operation),
+        "platform": _found(_PLATFORM, text, " ({})"),
+        "registry": "the registry",
+        "role": _found(_ROLE, text, " {}"),
+        "secret": _found(_SECRET, text, ": {}"),
+        "subnet": _found(_SUBNET, text, " {}"),
+    }
+
+
+def _denied(denial: denials.Denial, operation: str) -> str:
+    action = denial.action or (operation if operation.count(":") else f"ecs:{operation}")
+    who = denial.principal or "it"
+    return words.value(
+        f"{who} may not {action}" + (f" on {denial.resource}" if denial.resource else "")
+    )
+
+
+def _grant(denial: denials.Denial) -> str:
+    if denial.explicit:
+        return words.value(f"a {denial.explicit} forbids it; allowing it elsewhere doesn't help")
+    what = denial.action or "it"
+    where = f" on {denial.resource}" if denial.resource else ""
+    return words.value(
+        f"allow {what}{where} in the {denial.lacking or 'policies'}"
+        + (f" of {denial.principal}" if denial.principal else "")
+    )
+
+
+def _memory(task: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, str]:
+    """The memory limit that was hit, and how to raise it."""
+    cpu, memory = sizes.amount(task.get("cpu")), sizes.amount(task.get("memory"))
+    own = sizes.amount(container.get("memory"))
+    if own and (memory is None or own < memory):
+        return {
+            "limit": f"; its own limit is {own} MiB",
+            "larger": "raise the container's `memory` in the task definition",
+        }
+    if memory is None:
+        return {"limit": "", "larger": "give the task more memory"}
+    larger = sizes.next_size(cpu or 0, memory)
+    return {
+        "limit": f"; the task has {memory} MiB",
+        "larger": f"give the task more memory (the next size is cpu {larger[0]}, memory {larger[1]})"
+        if larger
+        else "the task has the most memory that Fargate offers",
+    }
+
+
+def _culprit(containers: list[dict[str, Any]], container_name: str) -> dict[str, Any]:
+    """The container that ended the task, as far as that can be told.
+
+    ECS gives a reason for the one at fault; the others are stopped because of it.
+    """
+    order = sorted(containers, key=lambda c: c.get("name") != container_name)
+    ended = [c for c in order if c.get("exitCode") is not None]
+    by_itself = [c for c in ended if c["exitCode"] not in _ENDED_BY_OTHERS]
+    for candidates in ([c for c in order if c.get("reason")], by_itself, ended, order):
+        if candidates:
+            return candidates[0]
+    return {}
+
+
+def _said_of(container: Mapping[str, Any]) -> str:
+    code = container.get("exitCode")
+    facts = [] if code is None else [f"exit code {code}"]
+    if container.get("reason"):
+        facts.append(str(container["reason"]))
+    return f"container {container.get('name')}: {', '.join(facts)}" if facts else ""
+
+
+def _named(what: str, name: object) -> str:
+    return f"{what} {words.value(name)}" if name else f"a {what}"
+
+
+def _found(pattern: re.Pattern[str], text: str, form: str) -> str:
+    match = pattern.search(text)
+    return form.format(words.value(match[match.lastindex or 0])) if match else ""
