@@ -12,15 +12,17 @@ _DENIED = re.compile(
     r"(?:not authorized to perform|not allowed to perform):? (?:action )?"
     r"(?P<action>[a-z][a-z0-9-]*:[A-Za-z*]+)"
     r"(?:(?: on)?(?: the)? resource:? ?(?P<resource>[^\s,;()\"']+))?",
-    re.I,
+    re.IGNORECASE,
 )
 _PRINCIPAL = re.compile(r"\b(?:User: ?)?(arn:aws[a-z-]*:(?:iam|sts)::[^\s,;()\"']+)")
 _ROLE = re.compile(r":(?:assumed-role/([^/]+)|role/(?:.*/)?([^/]+)|user/(?:.*/)?([^/]+))")
-_EXPLICIT = re.compile(r"explicit deny in an? ([a-z -]*policy|permissions boundary)", re.I)
+_EXPLICIT = re.compile(r"explicit deny in an? ([a-z -]*policy|permissions boundary)", re.IGNORECASE)
 _MISSING = re.compile(
-    r"because no ([a-z -]*policy|permissions boundary|VPC endpoint policy) allows", re.I
+    r"because no ([a-z -]*policy|permissions boundary|VPC endpoint policy) allows", re.IGNORECASE
 )
-_KMS = re.compile(r"Access to KMS is not allowed|ciphertext refers to a customer master key", re.I)
+_KMS = re.compile(
+    r"Access to KMS is not allowed|ciphertext refers to a customer master key", re.IGNORECASE
+)
 """KMS behind Secrets Manager or Parameter Store names no action."""
 
 

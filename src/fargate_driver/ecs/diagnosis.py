@@ -63,8 +63,9 @@ def of_stopped_task(
     culprit = _culprit(containers, container_name)
     code = str(task.get("stopCode") or "")
     head = ": ".join(str(task[k]) for k in ("stopCode", "stoppedReason") if task.get(k))
-    text = "; ".join(part for part in (head, *map(_said_of, containers)) if part)
-    facts = _facts(text, operation="RunTask")
+    said = "; ".join(part for part in (head, *map(_said_of, containers)) if part)
+    text = words.one_line(said, _LONGEST_RAW)
+    facts = _facts(text)
     facts["container"] = _named("container", culprit.get("name"))
     if image := words.image_in(text) or culprit.get("image"):
         facts["image"] = f"image {words.value(image)}"
@@ -72,7 +73,7 @@ def of_stopped_task(
     if (exit_code := culprit.get("exitCode")) is not None:
         facts["exit_code"] = f"exit code {words.value(exit_code)}"
     facts |= _memory(task, culprit)
-    return _verdict(Where.TASK, code, text, facts, chosen, exit_code)
+    return _verdict(Where.TASK, text, facts, chosen, code=code, exit_code=exit_code)
 
 
 def of_failures(failures: Sequence[Mapping[str, Any]], *, chosen: Iterable[Chosen] = ()) -> Verdict:
@@ -91,7 +92,8 @@ def of_failures(failures: Sequence[Mapping[str, Any]], *, chosen: Iterable[Chose
         + (f" ({failure['arn']})" if failure.get("arn") else "")
         for failure in failures
     )
-    return _verdict(Where.FAILURE, "", text, _facts(text, operation="RunTask"), chosen)
+    text = words.one_line(text, _LONGEST_RAW)
+    return _verdict(Where.FAILURE, text, _facts(text), chosen)
 
 
 def of_api_error(
@@ -114,11 +116,12 @@ def of_api_error(
     Returns:
         The verdict; `unknown` for an error that is not in the table.
     """
-    text = f"{code}: {message}" if code else message
-    facts = _facts(text, operation=operation)
-    verdict = _verdict(Where.API, code, text, facts, chosen)
+    text = words.one_line(f"{code}: {message}" if code else message, _LONGEST_RAW)
+    facts = _facts(text, action=operation if ":" in operation else f"ecs:{operation}")
+    facts["operation"] = words.value(operation)
+    verdict = _verdict(Where.API, text, facts, chosen, code=code)
     if verdict.name == "unknown" and status >= 400:
-        return _verdict(Where.API, str(status), text, facts, chosen)
+        return _verdict(Where.API, text, facts, chosen, code=str(status))
     return verdict
 
 
@@ -157,13 +160,13 @@ def of_script_exit(code: int, task: Mapping[str, Any], container_name: str = "")
 
 def _verdict(
     where: Where,
-    code: str,
-    text: str,
+    raw: str,
     facts: dict[str, str],
     chosen: Iterable[Chosen],
+    *,
+    code: str = "",
     exit_code: object = None,
 ) -> Verdict:
-    raw = words.one_line(text, _LONGEST_RAW)
     # Expressions meet one line of bounded length, so none can run away.
     for row in ROWS:
         groups = _matches(row, where, words.value(code), raw, exit_code)
@@ -171,7 +174,7 @@ def _verdict(
             return _fill(row, _Facts(facts | groups), raw, chosen)
     return Verdict(
         "unknown",
-        "the task did not start" if where is Where.FAILURE else _UNKNOWN[where],
+        _UNKNOWN[where],
         Fault.UNKNOWN,
         "AWS's reason is not in the driver's table" if raw else "AWS gives no reason",
         Retry.NEVER,
@@ -181,7 +184,11 @@ def _verdict(
     )
 
 
-_UNKNOWN = {Where.TASK: "the task stopped", Where.API: "AWS refuses the call"}
+_UNKNOWN = {
+    Where.TASK: "the task stopped",
+    Where.FAILURE: "ECS gave no task",
+    Where.API: "AWS refuses the call",
+}
 
 
 def _matches(
@@ -199,7 +206,7 @@ def _matches(
 
 @cache
 def _expression(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.I)
+    return re.compile(pattern, re.IGNORECASE)
 
 
 def _fill(row: Row, facts: _Facts, raw: str, chosen: Iterable[Chosen]) -> Verdict:
@@ -222,16 +229,20 @@ class _Facts(dict[str, str]):
         return "(not named)"
 
 
-def _facts(text: str, *, operation: str) -> dict[str, str]:
-    """What the words alone tell."""
+def _facts(text: str, action: str = "") -> dict[str, str]:
+    """What the words alone tell.
+
+    Args:
+        text: AWS's words.
+        action: the IAM action that was refused where the words name none.
+    """
     denial = denials.read(text)
     return {
         "container": "a container",
-        "denied": _denied(denial, operation),
+        "denied": _denied(denial, denial.action or action),
         "exit_code": "no exit code",
-        "grant": _grant(denial),
+        "grant": _grant(denial, denial.action or action),
         "image": "the image",
-        "operation": words.value(operation),
         "platform": _found(_PLATFORM, text, " ({})"),
         "registry": "the registry",
         "role": _found(_ROLE, text, " {}"),
@@ -240,22 +251,22 @@ def _facts(text: str, *, operation: str) -> dict[str, str]:
     }
 
 
-def _denied(denial: denials.Denial, operation: str) -> str:
-    action = denial.action or (operation if operation.count(":") else f"ecs:{operation}")
+def _denied(denial: denials.Denial, action: str) -> str:
     who = denial.principal or "it"
-    return words.value(
-        f"{who} may not {action}" + (f" on {denial.resource}" if denial.resource else "")
-    )
+    on = f" on {denial.resource}" if denial.resource else ""
+    return words.value(f"{who} may not {action}{on}" if action else f"{who} was refused")
 
 
-def _grant(denial: denials.Denial) -> str:
+def _grant(denial: denials.Denial, action: str) -> str:
     if denial.explicit:
         return words.value(f"a {denial.explicit} forbids it; allowing it elsewhere doesn't help")
-    what = denial.action or "it"
-    where = f" on {denial.resource}" if denial.resource else ""
+    on = f" on {denial.resource}" if denial.resource else ""
+    policy = denial.lacking or "policies"
+    # A policy of the resource, an endpoint or the organisation is not one of the caller's own.
+    link = "of" if policy.startswith(("identity", "policies", "permissions", "session")) else "for"
     return words.value(
-        f"allow {what}{where} in the {denial.lacking or 'policies'}"
-        + (f" of {denial.principal}" if denial.principal else "")
+        f"allow {action or 'it'}{on} in the {policy}"
+        + (f" {link} {denial.principal}" if denial.principal else "")
     )
 
 
@@ -273,7 +284,7 @@ def _memory(task: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, 
     larger = sizes.next_size(cpu or 0, memory)
     return {
         "limit": f"; the task has {memory} MiB",
-        "larger": f"give the task more memory (the next size is cpu {larger[0]}, memory {larger[1]})"
+        "larger": f"give the task more memory (next size: cpu {larger[0]}, memory {larger[1]})"
         if larger
         else "the task has the most memory that Fargate offers",
     }

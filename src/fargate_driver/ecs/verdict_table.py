@@ -24,9 +24,17 @@ _EVENTS = _GUIDE + "service-event-messages-list.html"
 _RUN_TASK = _API + "API_RunTask.html"
 _COMMON = _API + "CommonErrors.html"
 
-_TIMEOUTS = (
-    r"i/o timeout|deadline|request cancell?ed|RequestCanceled|context cancell?ed|timed? ?out"
+_PULL_RETRIED = "CannotPullContainerError: pull image manifest has been retried 1 time(s): "
+_RESOLVE = _PULL_RETRIED + "failed to resolve ref "
+_SECRETS = (
+    "ResourceInitializationError: unable to pull secrets or registry auth: execution resource"
+    " retrieval failed: "
 )
+_TIMEOUTS = (
+    r"i/o timeout|context deadl|request cancell?ed|RequestCanceled|context cancell?ed|\btimed out\b"
+    r"|handshake timeout|Client\.Timeout"
+)
+"""Images may be called `timeout`: an expression must not be what a name can hold."""
 _NO_WAY_OUT = (
     "if it happens every time, give the subnet a way out (NAT gateway, a public address, or VPC"
     " endpoints for ecr.api, ecr.dkr, s3, logs and secretsmanager) and let the security group out"
@@ -34,7 +42,19 @@ _NO_WAY_OUT = (
 )
 
 ROWS: Final[tuple[Row, ...]] = (
-    # The end of a running task, told by its stop code.
+    # The end of a running task, told by its stop code. StopTask comes first: its reason is free
+    # text, and may quote any other.
+    Row(
+        "stopped-by-user",
+        "somebody stopped the task (StopTask)",
+        Fault.OPERATOR,
+        "AWS CloudTrail tells who called StopTask; the driver's own reasons begin with `job`",
+        Retry.NEVER,
+        "UserInitiated: Task stopped by user",
+        _REPOST + "ecs-task-stopped",
+        text=r"^UserInitiated\b|^Task stopped by user",
+        where=Where.TASK,
+    ),
     Row(
         "spot-interruption",
         "AWS took the Spot capacity back",
@@ -80,7 +100,6 @@ ROWS: Final[tuple[Row, ...]] = (
         _REPOST + "ecs-task-stopped",
         text=r"failed container health check",
         where=Where.TASK,
-        chosen=Chosen.TASK_DEFINITION,
     ),
     Row(
         "stopped-by-service",
@@ -94,17 +113,6 @@ ROWS: Final[tuple[Row, ...]] = (
         where=Where.TASK,
     ),
     Row(
-        "stopped-by-user",
-        "somebody stopped the task (StopTask)",
-        Fault.OPERATOR,
-        "AWS CloudTrail tells who called StopTask; the driver's own reasons begin with `job`",
-        Retry.NEVER,
-        "UserInitiated: Task stopped by user",
-        _REPOST + "ecs-task-stopped",
-        text=r"^UserInitiated\b|Task stopped by user",
-        where=Where.TASK,
-    ),
-    Row(
         "container-out-of-memory",
         "{container} was killed because its memory was used up{limit}",
         Fault.CONFIGURATION,
@@ -113,7 +121,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "EssentialContainerExited: Essential container in task exited; container ci-coordinator:"
         " exit code 137, OutOfMemoryError: Container killed due to memory usage",
         _GUIDE + "out-of-memory.html",
-        text=r"OutOfMemory|killed due to memory",
+        text=r"OutOfMemory(Error)?: |killed due to memory",
         where=Where.TASK,
     ),
     # The registry, before AWS's own throttling: both say that a rate is exceeded.
@@ -138,7 +146,7 @@ ROWS: Final[tuple[Row, ...]] = (
         Retry.WAIT,
         "CannotPullContainerError: ERROR: toomanyrequests: Too Many Requests.",
         _PULL,
-        text=r"CannotPullContainer.*(toomanyrequests|Too Many Requests|Rate exceeded)",
+        text=r"CannotPullContainer.*(: toomanyrequests|Too Many Requests|Rate exceeded)",
         where=Where.TASK,
     ),
     Row(
@@ -161,8 +169,8 @@ ROWS: Final[tuple[Row, ...]] = (
         "InvalidParameterException: Error retrieving subnet information for [subnet-0abc]: Rate"
         " exceeded (ErrorCode: Throttling)",
         _GITHUB + "dagster-io/dagster/issues/33439",
-        text=r"Rate exceeded|ErrorCode: Throttling|\b(Throttl(ed|ing)(Exception)?|RequestThrottled"
-        r"(Exception)?|RequestLimitExceeded|TooManyRequestsException|SlowDown):",
+        text=r"Rate exceeded|ErrorCode: Throttling|(?<![\w./-])(Throttl(ed|ing)(Exception)?"
+        r"|RequestThrottled(Exception)?|RequestLimitExceeded|TooManyRequestsException):( |$)",
     ),
     # RunTask's failures.
     Row(
@@ -299,7 +307,7 @@ ROWS: Final[tuple[Row, ...]] = (
         " assignment enabled in subnet 'subnet-0abc': InsufficientFreeAddressesInSubnet",
         _GUIDE + "failed-to-start-error.html",
         text=r"InsufficientFreeAddresses|(enough|sufficient) (free|available)? ?(IP )?address"
-        r"|with public IP assignment enabled in subnet '[^']*'?\W*$",
+        r"|with public IP assignment enabled in subnet '[^']*'?[.]?($|;)",
     ),
     Row(
         "network-interface-quota",
@@ -344,8 +352,7 @@ ROWS: Final[tuple[Row, ...]] = (
         Fault.PERMISSIONS,
         "{grant}; AmazonECSTaskExecutionRolePolicy has what pulling needs",
         Retry.NEVER,
-        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource"
-        " retrieval failed: unable to retrieve ecr registry auth: service call has been retried 1"
+        _SECRETS + "unable to retrieve ecr registry auth: service call has been retried 1"
         " time(s): AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/execution/0a"
         " is not authorized to perform: ecr:GetAuthorizationToken on resource: * because no"
         " identity-based policy allows the ecr:GetAuthorizationToken action",
@@ -382,7 +389,6 @@ ROWS: Final[tuple[Row, ...]] = (
         " your IAM user has permissions to pass this role.",
         _REPOST + "ecs-unable-to-assume-role",
         text=r"unable to assume the role|Role is not valid|Roles are not valid",
-        chosen=Chosen.TASK_DEFINITION,
     ),
     Row(
         "service-linked-role",
@@ -417,8 +423,8 @@ ROWS: Final[tuple[Row, ...]] = (
         Fault.CONFIGURATION,
         "write it as REGISTRY/REPOSITORY:TAG, in lower case",
         Retry.NEVER,
-        "CannotPullContainerError: pull image manifest has been retried 1 time(s): invalid reference"
-        " format",
+        "CannotPullContainerError: pull image manifest has been retried 1 time(s): invalid"
+        " reference format",
         _PULL,
         text=r"CannotPullContainer.*(invalid reference format|repository name must be lowercase)",
         where=Where.TASK,
@@ -457,12 +463,11 @@ ROWS: Final[tuple[Row, ...]] = (
         Fault.CONFIGURATION,
         "give the registry a certificate of a public authority, or mirror the image to ECR",
         Retry.NEVER,
-        "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve"
-        " ref registry.example.com/ci:1: failed to do request: Head"
+        _RESOLVE + "registry.example.com/ci:1: failed to do request: Head"
         ' "https://registry.example.com/v2/ci/manifests/1": x509: certificate signed by unknown'
         " authority",
         _PULL,
-        text=r"CannotPullContainer.*(x509|certificate|server gave HTTP response to HTTPS)",
+        text=r"CannotPullContainer.*(x509: |tls: |server gave HTTP response to HTTPS)",
         where=Where.TASK,
     ),
     Row(
@@ -471,13 +476,12 @@ ROWS: Final[tuple[Row, ...]] = (
         Fault.NETWORK,
         _NO_WAY_OUT,
         Retry.RELAUNCH,
-        "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve"
-        " ref docker.io/library/alpine:3: failed to do request: Head"
+        _RESOLVE + "docker.io/library/alpine:3: failed to do request: Head"
         ' "https://registry-1.docker.io/v2/library/alpine/manifests/3": dial tcp 192.0.2.1:443: i/o'
         " timeout",
         _REPOST + "ecs-fargate-pull-container-error",
-        text=rf"CannotPullContainer.*({_TIMEOUTS}|connection issue|network configuration|EOF"
-        r"|connection reset|connection refused|invalid argument|unreachable|nil pointer"
+        text=rf"CannotPullContainer.*({_TIMEOUTS}|connection issue|network configuration|: EOF\b"
+        r"|connection reset|connection refused|invalid argument|is unreachable|nil pointer"
         r"|API error$)",
         where=Where.TASK,
     ),
@@ -487,14 +491,12 @@ ROWS: Final[tuple[Row, ...]] = (
         Fault.CONFIGURATION,
         "check the image's name, and that the VPC resolves names (enableDnsSupport)",
         Retry.NEVER,
-        "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve"
-        " ref registry.example.com/ci:1: failed to do request: Head"
+        _RESOLVE + "registry.example.com/ci:1: failed to do request: Head"
         ' "https://registry.example.com/v2/ci/manifests/1": dial tcp: lookup registry.example.com'
         " on 10.0.0.2:53: no such host",
         _PULL,
         text=r"CannotPullContainer.*(no such host|server misbehaving)",
         where=Where.TASK,
-        chosen=Chosen.IMAGE,
     ),
     Row(
         "registry-error",
@@ -514,19 +516,18 @@ ROWS: Final[tuple[Row, ...]] = (
         "image-access-denied",
         "{registry} refuses {image}: it is private, or doesn't exist",
         Fault.PERMISSIONS,
-        "check its name; for ECR, give the task's execution role the right to pull"
-        " (ecr:BatchGetImage) and see the repository's policy; elsewhere, name repositoryCredentials"
-        " in the task definition",
+        "check its name; for ECR, see the repository's policy and give the task's execution role the"
+        " right to pull (ecr:BatchGetImage); elsewhere, name repositoryCredentials in the task"
+        " definition",
         Retry.NEVER,
-        "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve"
-        " ref docker.io/example/private:latest: pull access denied, repository does not exist or may"
+        _RESOLVE
+        + "docker.io/example/private:latest: pull access denied, repository does not exist or may"
         " require authorization: server message: insufficient_scope: authorization failed",
         _PULL,
-        text=r"CannotPullContainer.*(access denied|authorization failed|insufficient_scope|\bdenied"
-        r"|40[13] (Forbidden|Unauthorized)|unauthorized|no basic auth"
+        text=r"CannotPullContainer.*(access denied|authorization failed|: insufficient_scope"
+        r"|(: |is )denied\b|40[13] (Forbidden|Unauthorized)|: unauthorized|no basic auth"
         r"|role has the permissions)",
         where=Where.TASK,
-        chosen=Chosen.IMAGE,
     ),
     Row(
         "image-not-found",
@@ -534,11 +535,10 @@ ROWS: Final[tuple[Row, ...]] = (
         Fault.IMAGE,
         "check the image's name and tag, and that it was pushed to that registry and Region",
         Retry.NEVER,
-        "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve"
-        " ref docker.io/library/nosuchimage:latest: docker.io/library/nosuchimage:latest: not found",
+        _RESOLVE
+        + "docker.io/library/nosuchimage:latest: docker.io/library/nosuchimage:latest: not found",
         _PULL,
-        text=r"CannotPullContainer.*(not found|manifest unknown|name unknown|NAME_UNKNOWN"
-        r"|MANIFEST_UNKNOWN|API error \(404\)|does not exist)",
+        text=r"CannotPullContainer.*(not found|manifest unknown|name unknown|API error \(404\)|does not exist)",
         where=Where.TASK,
         chosen=Chosen.IMAGE,
     ),
@@ -549,8 +549,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "check that it exists in {registry}, that the execution role may pull it, and that the"
         " subnet has a way there",
         Retry.NEVER,
-        "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve"
-        " ref 123456789012.dkr.ecr.us-east-1.amazonaws.com/ci:1",
+        _RESOLVE + "123456789012.dkr.ecr.us-east-1.amazonaws.com/ci:1",
         _PULL,
         text=r"CannotPull(ECR)?Container",
         where=Where.TASK,
@@ -562,8 +561,7 @@ ROWS: Final[tuple[Row, ...]] = (
         Fault.CONFIGURATION,
         "check its ARN, with the six characters at its end, and its Region",
         Retry.NEVER,
-        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource"
-        " retrieval failed: unable to retrieve secret from asm: service call has been retried 1"
+        _SECRETS + "unable to retrieve secret from asm: service call has been retried 1"
         " time(s): failed to fetch secret arn:aws:secretsmanager:us-east-1:123456789012:secret:ci"
         " from secrets manager: ResourceNotFoundException: Secrets Manager can't find the specified"
         " secret.",
@@ -571,21 +569,18 @@ ROWS: Final[tuple[Row, ...]] = (
         text=r"can.t find the specified secret|can.t retrieve the secret with ARN"
         r"|ParameterNotFound|invalid (ssm )?parameters|marked for deletion",
         where=Where.TASK,
-        chosen=Chosen.TASK_DEFINITION,
     ),
     Row(
         "secret-key-missing",
         "a secret of the task definition has no key {key}",
         Fault.CONFIGURATION,
-        "add the key to the secret's JSON, or mend the container's `secrets` in the task definition",
+        "add the key to the secret's JSON, or mend `secrets` of the task definition's container",
         Retry.NEVER,
-        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource"
-        " retrieval failed: unable to retrieve secret from asm: service call has been retried 1"
+        _SECRETS + "unable to retrieve secret from asm: service call has been retried 1"
         " time(s): retrieved secret from Secrets Manager did not contain json key TOKEN",
         _REPOST + "ecs-unable-to-pull-secrets",
         text=r"did not contain json key (?P<key>[\w.-]+)",
         where=Where.TASK,
-        chosen=Chosen.TASK_DEFINITION,
     ),
     Row(
         "log-group-missing",
@@ -599,7 +594,6 @@ ROWS: Final[tuple[Row, ...]] = (
         _INIT,
         text=r"log group does not exist",
         where=Where.TASK,
-        chosen=Chosen.TASK_DEFINITION,
     ),
     Row(
         "file-system-unknown-host",
@@ -628,7 +622,6 @@ ROWS: Final[tuple[Row, ...]] = (
         _GITHUB + "56kcloud/terraform-grafana/issues/4",
         text=r"EFS utils.*No such file or directory",
         where=Where.TASK,
-        chosen=Chosen.TASK_DEFINITION,
     ),
     Row(
         "file-system-mount-failed",
@@ -672,7 +665,6 @@ ROWS: Final[tuple[Row, ...]] = (
         _GUIDE + "using_awslogs.html",
         text=r"logger args|initialize logging driver",
         where=Where.TASK,
-        chosen=Chosen.TASK_DEFINITION,
     ),
     Row(
         "environment-file",
@@ -685,7 +677,6 @@ ROWS: Final[tuple[Row, ...]] = (
         _GITHUB + "aws/aws-cdk/issues/12720",
         text=r"env files",
         where=Where.TASK,
-        chosen=Chosen.TASK_DEFINITION,
     ),
     Row(
         "volume-failed",
@@ -774,6 +765,17 @@ ROWS: Final[tuple[Row, ...]] = (
         where=Where.TASK,
     ),
     Row(
+        "failed-to-start",
+        "the task failed to start, and AWS doesn't say why",
+        Fault.AWS,
+        "nothing, unless it stays so: then see the task in the ECS console",
+        Retry.RELAUNCH,
+        "TaskFailedToStart: Task failed to start",
+        _GITHUB + "apache/airflow/issues/15000",
+        text=r"^TaskFailedToStart(: Task failed to start)?[.]?($|;)|^Task failed to start[.]?($|;)",
+        where=Where.TASK,
+    ),
+    Row(
         "container-killed",
         "{container} was killed (SIGKILL, {exit_code}){limit}",
         Fault.CONFIGURATION,
@@ -798,7 +800,6 @@ ROWS: Final[tuple[Row, ...]] = (
         _REPOST + "ecs-task-stopped",
         text=r"^EssentialContainerExited\b|Essential container in task exited",
         where=Where.TASK,
-        chosen=Chosen.IMAGE,
     ),
     # Errors of API calls.
     Row(
@@ -872,7 +873,7 @@ ROWS: Final[tuple[Row, ...]] = (
         _COMMON,
         code=r"UnrecognizedClientException|InvalidClientTokenId|InvalidSignatureException"
         r"|SignatureDoesNotMatch|IncompleteSignature(Exception)?|AuthFailure"
-        r"|MissingAuthenticationToken(Exception)?|MissingAuthenticationTokenException",
+        r"|MissingAuthenticationToken(Exception)?",
         where=Where.API,
     ),
     Row(
@@ -893,7 +894,7 @@ ROWS: Final[tuple[Row, ...]] = (
         Fault.PERMISSIONS,
         "ask AWS Support",
         Retry.NEVER,
-        "BlockedException: Your AWS account was blocked. For more information, contact AWS Support.",
+        "BlockedException: Your AWS account was blocked. Contact AWS Support.",
         _RUN_TASK,
         code=r"BlockedException|Blocked",
         where=Where.API,
@@ -1029,7 +1030,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "ServerException: Service Unavailable. Please try again later.",
         _RUN_TASK,
         code=r"ServerException|InternalFailure|InternalError|InternalServerError|ServiceUnavailable"
-        r"(Exception)?|Unavailable|RequestTimeout(Exception)?|5\d\d",
+        r"(Exception)?|Unavailable|RequestTimeout(Exception)?|429|5\d\d",
         where=Where.API,
     ),
     Row(
@@ -1055,6 +1056,17 @@ ROWS: Final[tuple[Row, ...]] = (
         "https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-troubleshooting.html",
         text=r"Could not connect to the endpoint|(Connect|Read) timeout|Connection was closed"
         r"|Failed to connect to proxy|connection.*(aborted|reset)|HTTP Client raised",
+        where=Where.API,
+    ),
+    Row(
+        "parameters-invalid",
+        "a parameter of {operation} has the wrong form",
+        Fault.CONFIGURATION,
+        "mend the value of fargate.toml that AWS's library complains about",
+        Retry.NEVER,
+        "Parameter validation failed: Invalid length for parameter cluster",
+        "https://docs.aws.amazon.com/boto3/latest/guide/error-handling.html",
+        text=r"^Parameter validation failed",
         where=Where.API,
     ),
     Row(

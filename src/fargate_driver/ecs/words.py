@@ -6,13 +6,15 @@ import re
 
 _LONGEST_VALUE = 300
 """Characters of a value that is filled into a sentence; ARNs are shorter."""
-_SECRET = re.compile(r"(X-Amz-(?:Security-Token|Signature|Credential)(?:=|%3D))[^&\s\"']*", re.I)
+_SECRET = re.compile(
+    r"(X-Amz-(?:Security-Token|Signature|Credential)(?:=|%3D))[^&\s\"']*", re.IGNORECASE
+)
 """What makes a presigned URL of S3 a key to it
 (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html). Registries redirect
 to such URLs, and CannotPullContainerError quotes them."""
 _IMAGE = re.compile(
     r"(?:failed to resolve ref(?:erence)?|pull access denied for|cannot pull|pull image|repository)"
-    r" [\"'‘]?((?=[^\s]*[./:])[\w.][\w.:/@-]{0,400})",
+    r" [\"'\u2018]?((?=[^\s]*[./:])[\w.][\w.:/@-]{0,400})",
     re.ASCII,
 )
 
