@@ -342,7 +342,7 @@ ROWS: Final[tuple[Row, ...]] = (
         Retry.NEVER,
         "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes:"
         " stderr: b'mount.nfs4: access denied by server while mounting 127.0.0.1:/'",
-        _REPOST + "fargate-unable-to-mount-efs",
+        _GUIDE + "efs-volumes.html",
         text=r"EFS utils.*(access denied|not authorized|permission denied)",
         where=Where.TASK,
     ),
@@ -387,7 +387,7 @@ ROWS: Final[tuple[Row, ...]] = (
         " 'arn:aws:iam::123456789012:role/execution' that was provided for this task. Please verify"
         " that the role being passed has the proper trust relationship and permissions and that"
         " your IAM user has permissions to pass this role.",
-        _REPOST + "ecs-unable-to-assume-role",
+        _GUIDE + "security-ecs-iam-role-overview.html",
         text=r"unable to assume the role|Role is not valid|Roles are not valid",
     ),
     Row(
@@ -516,9 +516,8 @@ ROWS: Final[tuple[Row, ...]] = (
         "image-access-denied",
         "{registry} refuses {image}: it is private, or doesn't exist",
         Fault.PERMISSIONS,
-        "check its name; for ECR, see the repository's policy and give the task's execution role the"
-        " right to pull (ecr:BatchGetImage); elsewhere, name repositoryCredentials in the task"
-        " definition",
+        "check its name; for ECR, see the repository's policy and let the execution role pull"
+        " (ecr:BatchGetImage); elsewhere, name repositoryCredentials in the task definition",
         Retry.NEVER,
         _RESOLVE
         + "docker.io/example/private:latest: pull access denied, repository does not exist or may"
@@ -538,7 +537,8 @@ ROWS: Final[tuple[Row, ...]] = (
         _RESOLVE
         + "docker.io/library/nosuchimage:latest: docker.io/library/nosuchimage:latest: not found",
         _PULL,
-        text=r"CannotPullContainer.*(not found|manifest unknown|name unknown|API error \(404\)|does not exist)",
+        text=r"CannotPullContainer.*(not found|manifest unknown|name unknown|API error \(404\)"
+        r"|does not exist)",
         where=Where.TASK,
         chosen=Chosen.IMAGE,
     ),
@@ -605,7 +605,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes:"
         ' stderr: Failed to resolve "fs-0abc.efs.us-east-1.amazonaws.com" - check that your file'
         " system ID is correct",
-        _REPOST + "fargate-unable-to-mount-efs",
+        _GITHUB + "aws/copilot-cli/issues/5419",
         text=r"EFS utils.*Failed to resolve",
         where=Where.TASK,
     ),
