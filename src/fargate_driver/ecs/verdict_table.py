@@ -121,7 +121,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "EssentialContainerExited: Essential container in task exited; container ci-coordinator:"
         " exit code 137, OutOfMemoryError: Container killed due to memory usage",
         _GUIDE + "out-of-memory.html",
-        text=r"OutOfMemory(Error)?: |killed due to memory",
+        text=r"(^|[,;:] )OutOfMemoryError: |killed due to memory",
         where=Where.TASK,
     ),
     # The registry, before AWS's own throttling: both say that a rate is exceeded.
