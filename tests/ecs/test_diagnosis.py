@@ -228,6 +228,35 @@ STARTS = [
     ("Task failed to start", "failed-to-start", "aws", "relaunch", S,
      "gh:aws/amazon-ecs-agent/issues/1654"),
     ("", "failed-to-start", "aws", "relaunch", S, "gh:aws/amazon-ecs-agent/issues/1654"),
+    # Rarer ones; the words of the registry's client are containerd's and Go's.
+    ("Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-0abc':"
+     " NetworkInterfaceLimitExceeded",
+     "network-interface-quota", "capacity", "next-capacity", S,
+     "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"),
+    ("The subnet subnet-0abc does not have enough available IP addresses",
+     "subnet-full", "capacity", "next-capacity", S, "guide/failed-to-start-error"),
+    (f"{PULL}pull image manifest has been retried 1 time(s): invalid reference format",
+     "image-name-invalid", "configuration", "never", S, "gh:distribution/reference"),
+    (f"{RESOLVE}registry.example.com/ci:1: failed to do request: Head"
+     ' "https://registry.example.com/v2/ci/manifests/1": tls: failed to verify certificate: x509:'
+     " certificate signed by unknown authority",
+     "registry-certificate", "configuration", "never", S, "gh:golang/go crypto/x509"),
+    (f"{RESOLVE}registry.example.com/ci:1: failed to do request: Head"
+     ' "https://registry.example.com/v2/ci/manifests/1": dial tcp: lookup registry.example.com on'
+     " 10.0.0.2:53: no such host",
+     "registry-unknown-host", "configuration", "never", S, "gh:golang/go net"),
+    (f"{EFS}stderr: b'mount.nfs4: access denied by server while mounting 127.0.0.1:/'",
+     "file-system-denied", "permissions", "never", S, "guide/efs-volumes"),
+    ("ResourceInitializationError: failed to download env files: file download command: non-empty"
+     " error stream: NoSuchKey: The specified key does not exist.",
+     "environment-file", "configuration", "never", S, "gh:aws/aws-cdk/issues/12720"),
+    (f"{SECRETS}unable to retrieve secrets from ssm: service call has been retried 1 time(s):"
+     " invalid ssm parameters: /ci/token",
+     "secret-not-found", "configuration", "never", S, "gh:aws/amazon-ecs-agent ssm"),
+    ("ResourceInitializationError: failed to start the container: of the local Fargate",
+     "setup-failed", "configuration", "never", S, "fargate_driver.local.reasons"),
+    ("Host EC2 (instance i-0abc) terminated.", "maintenance", "aws", "relaunch", S,
+     "guide/stopped-task-errors"),
     ("The moon is in the wrong house.", "unknown", "unknown", "never", S, "nowhere"),
 ]  # fmt: skip
 
