@@ -7,7 +7,7 @@ import sys
 
 from generated import DOCS, main, row
 
-from fargate_driver.ecs.diagnosis import FACTS
+from fargate_driver.ecs.facts import FACTS
 from fargate_driver.ecs.verdict import Retry, Row
 from fargate_driver.ecs.verdict_table import ROWS
 

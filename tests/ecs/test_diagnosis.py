@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fargate_driver.ecs import denials, diagnosis, sizes, verdict_table, words
+from fargate_driver.ecs import denials, diagnosis, facts, sizes, verdict_table, words
 from fargate_driver.ecs.verdict import Chosen, ExitKind, Fault, Retry, Row, Verdict, Where
 
 S, J = ExitKind.SYSTEM, ExitKind.JOB
@@ -707,7 +707,7 @@ def test_names_are_stable_and_sources_given() -> None:
 
 @pytest.mark.parametrize("row", verdict_table.ROWS, ids=lambda row: row.name)
 def test_sentences_name_only_what_is_known(row: Row) -> None:
-    known = set(diagnosis.FACTS) | set(re.compile(row.text).groupindex)
+    known = set(facts.FACTS) | set(re.compile(row.text).groupindex)
     for sentence in (row.summary, row.remedy):
         assert set(re.findall(r"\{(\w+)\}", sentence)) <= known
 

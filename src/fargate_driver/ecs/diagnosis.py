@@ -10,7 +10,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.ecs import denials, sizes, words
+from fargate_driver.ecs import facts as facts_of
+from fargate_driver.ecs import words
 from fargate_driver.ecs.verdict import Chosen, ExitKind, Fault, Retry, Row, Verdict, Where
 from fargate_driver.ecs.verdict_table import ROWS
 
@@ -20,29 +21,6 @@ if TYPE_CHECKING:
 _LONGEST_RAW = 2000
 _LONGEST_SENTENCE = 800
 _KILLED = 137  # 128 + SIGKILL, as shells report it
-_ENDED_BY_OTHERS = (0, 143, _KILLED)
-"""Exit codes of containers that ECS stops because another one ended."""
-_SUBNET = re.compile(r"subnet-[0-9a-z]+")
-_SECRET = re.compile(r"arn:aws[a-z-]*:(?:secretsmanager|ssm):[^\s'\",;]+")
-_PLATFORM = re.compile(r"matching platform '([^']{1,60})'")
-_ROLE = re.compile(r"role '([^']{1,300})'")
-
-FACTS = (
-    "container",
-    "denied",
-    "exit_code",
-    "grant",
-    "image",
-    "larger",
-    "limit",
-    "operation",
-    "platform",
-    "registry",
-    "role",
-    "secret",
-    "subnet",
-)
-"""What a row's sentences can name, besides named groups of the row's own expression."""
 
 
 def of_stopped_task(
@@ -60,19 +38,19 @@ def of_stopped_task(
         The verdict; `unknown` for a reason that is not in the table.
     """
     containers = [c for c in task.get("containers") or () if isinstance(c, dict)]
-    culprit = _culprit(containers, container_name)
+    culprit = facts_of.culprit(containers, container_name)
     code = str(task.get("stopCode") or "")
     head = ": ".join(str(task[k]) for k in ("stopCode", "stoppedReason") if task.get(k))
     said = "; ".join(part for part in (head, *map(_said_of, containers)) if part)
     text = words.one_line(said, _LONGEST_RAW)
-    facts = _facts(text)
-    facts["container"] = _named("container", culprit.get("name"))
+    facts = facts_of.from_words(text)
+    facts["container"] = facts_of.container(culprit.get("name"))
     if image := words.image_in(text) or culprit.get("image"):
         facts["image"] = f"image {words.value(image)}"
         facts["registry"] = words.value(words.registry_of(str(image)))
     if (exit_code := culprit.get("exitCode")) is not None:
         facts["exit_code"] = f"exit code {words.value(exit_code)}"
-    facts |= _memory(task, culprit)
+    facts |= facts_of.memory(task, culprit)
     return _verdict(Where.TASK, text, facts, chosen, code=code, exit_code=exit_code)
 
 
@@ -93,7 +71,7 @@ def of_failures(failures: Sequence[Mapping[str, Any]], *, chosen: Iterable[Chose
         for failure in failures
     )
     text = words.one_line(text, _LONGEST_RAW)
-    return _verdict(Where.FAILURE, text, _facts(text), chosen)
+    return _verdict(Where.FAILURE, text, facts_of.from_words(text), chosen)
 
 
 def of_api_error(
@@ -117,7 +95,7 @@ def of_api_error(
         The verdict; `unknown` for an error that is not in the table.
     """
     text = words.one_line(f"{code}: {message}" if code else message, _LONGEST_RAW)
-    facts = _facts(text, action=operation if ":" in operation else f"ecs:{operation}")
+    facts = facts_of.from_words(text, action=operation if ":" in operation else f"ecs:{operation}")
     facts["operation"] = words.value(operation)
     verdict = _verdict(Where.API, text, facts, chosen, code=code)
     if verdict.name == "unknown" and status >= 400:
@@ -144,7 +122,7 @@ def of_script_exit(code: int, task: Mapping[str, Any], container_name: str = "")
         return None
     containers = [c for c in task.get("containers") or () if isinstance(c, dict)]
     job = next((c for c in containers if c.get("name") == container_name), {})
-    memory = _memory(task, job)
+    memory = facts_of.memory(task, job)
     return Verdict(
         "script-killed",
         f"a process of the script was killed (SIGKILL, exit code 137){memory['limit']}",
@@ -171,7 +149,7 @@ def _verdict(
     for row in ROWS:
         groups = _matches(row, where, words.value(code), raw, exit_code)
         if groups is not None:
-            return _fill(row, _Facts(facts | groups), raw, chosen)
+            return _fill(row, facts_of.Facts(facts | groups), raw, chosen)
     return Verdict(
         "unknown",
         _UNKNOWN[where],
@@ -209,7 +187,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-def _fill(row: Row, facts: _Facts, raw: str, chosen: Iterable[Chosen]) -> Verdict:
+def _fill(row: Row, facts: facts_of.Facts, raw: str, chosen: Iterable[Chosen]) -> Verdict:
     return Verdict(
         row.name,
         words.one_line(row.summary.format_map(facts), _LONGEST_SENTENCE),
@@ -222,100 +200,9 @@ def _fill(row: Row, facts: _Facts, raw: str, chosen: Iterable[Chosen]) -> Verdic
     )
 
 
-class _Facts(dict[str, str]):
-    """Facts of a case; one that AWS's words leave out must not spoil the sentence."""
-
-    def __missing__(self, _name: str) -> str:
-        return "(not named)"
-
-
-def _facts(text: str, action: str = "") -> dict[str, str]:
-    """What the words alone tell.
-
-    Args:
-        text: AWS's words.
-        action: the IAM action that was refused where the words name none.
-    """
-    denial = denials.read(text)
-    return {
-        "container": "a container",
-        "denied": _denied(denial, denial.action or action),
-        "exit_code": "no exit code",
-        "grant": _grant(denial, denial.action or action),
-        "image": "the image",
-        "platform": _found(_PLATFORM, text, " ({})"),
-        "registry": "the registry",
-        "role": _found(_ROLE, text, " {}"),
-        "secret": _found(_SECRET, text, ": {}"),
-        "subnet": _found(_SUBNET, text, " {}"),
-    }
-
-
-def _denied(denial: denials.Denial, action: str) -> str:
-    who = denial.principal or "it"
-    on = f" on {denial.resource}" if denial.resource else ""
-    return words.value(f"{who} may not {action}{on}" if action else f"{who} was refused")
-
-
-def _grant(denial: denials.Denial, action: str) -> str:
-    if denial.explicit:
-        return words.value(f"a {denial.explicit} forbids it; allowing it elsewhere doesn't help")
-    on = f" on {denial.resource}" if denial.resource else ""
-    policy = denial.lacking or "policies"
-    # A policy of the resource, an endpoint or the organisation is not one of the caller's own.
-    link = "of" if policy.startswith(("identity", "policies", "permissions", "session")) else "for"
-    return words.value(
-        f"allow {action or 'it'}{on} in the {policy}"
-        + (f" {link} {denial.principal}" if denial.principal else "")
-    )
-
-
-def _memory(task: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, str]:
-    """The memory limit that was hit, and how to raise it."""
-    cpu, memory = sizes.amount(task.get("cpu")), sizes.amount(task.get("memory"))
-    own = sizes.amount(container.get("memory"))
-    if own and (memory is None or own < memory):
-        return {
-            "limit": f"; its own limit is {own} MiB",
-            "larger": "raise the container's `memory` in the task definition",
-        }
-    if memory is None:
-        return {"limit": "", "larger": "give the task more memory"}
-    larger = sizes.next_size(cpu or 0, memory)
-    return {
-        "limit": f"; the task has {memory} MiB",
-        "larger": f"give the task more memory (next size: cpu {larger[0]}, memory {larger[1]})"
-        if larger
-        else "the task has the most memory that Fargate offers",
-    }
-
-
-def _culprit(containers: list[dict[str, Any]], container_name: str) -> dict[str, Any]:
-    """The container that ended the task, as far as that can be told.
-
-    ECS gives a reason for the one at fault; the others are stopped because of it.
-    """
-    order = sorted(containers, key=lambda c: c.get("name") != container_name)
-    ended = [c for c in order if c.get("exitCode") is not None]
-    by_itself = [c for c in ended if c["exitCode"] not in _ENDED_BY_OTHERS]
-    for candidates in ([c for c in order if c.get("reason")], by_itself, ended, order):
-        if candidates:
-            return candidates[0]
-    return {}
-
-
 def _said_of(container: Mapping[str, Any]) -> str:
     code = container.get("exitCode")
     facts = [] if code is None else [f"exit code {code}"]
     if container.get("reason"):
         facts.append(str(container["reason"]))
     return f"container {container.get('name')}: {', '.join(facts)}" if facts else ""
-
-
-def _named(what: str, name: object) -> str:
-    return f"{what} {words.value(name)}" if name else f"a {what}"
-
-
-def _found(pattern: re.Pattern[str], text: str, form: str) -> str:
-    match = pattern.search(text)
-    return form.format(words.value(match[match.lastindex or 0])) if match else ""

@@ -77,7 +77,7 @@ class Row:
 
     Args:
         name: the verdict's stable name, kebab-case.
-        summary: what happened, with {facts} to be filled in (diagnosis.FACTS).
+        summary: what happened, with {facts} to be filled in (facts.FACTS).
         fault: whose fault it is.
         remedy: what to do, with {facts} too.
         retry: whether prepare tries again.

@@ -1,7 +1,7 @@
 """The table of everything that ECS is known to say when a task doesn't start, or ends.
 
 The first row that matches wins, so the special stands before the general. Placeholders in braces
-are facts of the case (diagnosis.FACTS) or named groups of the row's `text`. docs/troubleshooting.md
+are facts of the case (facts.FACTS) or named groups of the row's `text`. docs/troubleshooting.md
 is made from it by scripts/docs.
 """
 
