@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+
+from generated import DOCS, main, row
 
 from fargate_driver.flags import GLOBAL_FLAGS
 from fargate_driver.settings.file import CANDIDATES
 from fargate_driver.settings.load import JOB_VARIABLES
 from fargate_driver.settings.model import SECTIONS, Key, keys_of
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
+TARGET = DOCS / "configuration.md"
 
 HEAD = """\
 <!-- Made by scripts/docs from src/fargate_driver/settings/model.py: edit there. -->
@@ -82,30 +83,15 @@ created with mode 0600.
 """
 
 
-def main(arguments: list[str]) -> int:
-    """Write the file, or with --check only compare it."""
-    text = document()
-    if arguments == ["--check"]:
-        if TARGET.is_file() and TARGET.read_text("utf-8") == text:
-            return 0
-        sys.stderr.write("docs/configuration.md is out of date: run scripts/docs\n")
-        return 1
-    if arguments:
-        sys.stderr.write("usage: scripts/docs [--check]\n")
-        return 2
-    TARGET.write_text(text, "utf-8")
-    return 0
-
-
 def document() -> str:
     """The whole page."""
     candidates = "\n".join(f"{n}. `{path}`" for n, path in enumerate(CANDIDATES, 1))
     flags = "\n".join(
-        _row(f"`--{name}{' ' + metavar if metavar else ''}`", text)
+        row(f"`--{name}{' ' + metavar if metavar else ''}`", text)
         for name, metavar, text in GLOBAL_FLAGS
     )
     variables = "\n".join(
-        _row(f"`{variable}`", f"`[{section}] {name}`")
+        row(f"`{variable}`", f"`[{section}] {name}`")
         for variable, (section, name) in JOB_VARIABLES.items()
     )
     parts = [
@@ -120,15 +106,11 @@ def document() -> str:
 def _section(section: str) -> str:
     title = f"`[{section}]`" if section else "At the top of the file, before all sections"
     rows = "\n".join(
-        _row(_name(key), key.about, key.allowed, _default(key))
+        row(_name(key), key.about, key.allowed, _default(key))
         for key in keys_of(section).values()
         if key.name not in SECTIONS
     )
     return f"## {title}\n\n| Key | What it does | Allowed | Default |\n|---|---|---|---|\n{rows}\n"
-
-
-def _row(*cells: str) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _name(key: Key) -> str:
@@ -146,4 +128,4 @@ def _default(key: Key) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(TARGET, document(), sys.argv[1:]))

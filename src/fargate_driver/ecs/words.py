@@ -1,0 +1,57 @@
+"""AWS's words, made fit for a job's log."""
+
+from __future__ import annotations
+
+import re
+
+_LONGEST_VALUE = 300
+"""Characters of a value that is filled into a sentence; ARNs are shorter."""
+_SECRET = re.compile(
+    r"(X-Amz-(?:Security-Token|Signature|Credential)(?:=|%3D))[^&\s\"']*", re.IGNORECASE
+)
+"""What makes a presigned URL of S3 a key to it
+(https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html). Registries redirect
+to such URLs, and CannotPullContainerError quotes them."""
+_IMAGE = re.compile(
+    r"(?:failed to resolve ref(?:erence)?|pull access denied for|cannot pull|pull image|repository)"
+    r" [\"'\u2018]?((?=[^\s]*[./:])[\w.][\w.:/@-]{0,400})",
+    re.ASCII,
+)
+
+
+def one_line(text: str, longest: int) -> str:
+    """Make a text printable.
+
+    Args:
+        text: anything.
+        longest: characters at most; what is longer ends in an ellipsis.
+
+    Returns:
+        One line without control characters, without what gives access to presigned URLs.
+    """
+    spaced = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
+    line = _SECRET.sub(r"\1…", " ".join(spaced.split()))
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def value(text: object) -> str:
+    """Make a value fit to be filled into a sentence."""
+    return one_line(str(text), _LONGEST_VALUE)
+
+
+def image_in(text: str) -> str | None:
+    """The image that a pull failed for, where the text names it.
+
+    Sources of the forms: https://github.com/containerd/containerd (failed to resolve reference),
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_cannot_pull_image.html
+    """
+    match = _IMAGE.search(text)
+    return match[1].rstrip(".:,") if match else None
+
+
+def registry_of(image: str) -> str:
+    """The host of the registry that an image comes from, by Docker's rules for names."""
+    first, slash, _ = image.partition("/")
+    if slash and (first == "localhost" or "." in first or ":" in first):
+        return first
+    return "docker.io"
