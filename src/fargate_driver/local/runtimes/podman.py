@@ -142,6 +142,8 @@ class PodmanRuntime:
                 # `stop` has its own way to wait; whatever else ends the container does not.
                 *("--stop-timeout", "0"),
                 *("--cpus", f"{spec.cpu / 1024}"),
+                # As in the other tiers, whatever the image's user is.
+                *("--tmpfs", "/builds:rw,exec,mode=1777", "--tmpfs", "/cache:rw,exec,mode=1777"),
                 *("--memory", f"{spec.memory}m", "--memory-swap", f"{spec.memory}m"),
                 *("--cap-add", _CAPABILITIES, "--http-proxy=false"),
                 *_limits(),
