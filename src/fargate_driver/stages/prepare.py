@@ -154,7 +154,11 @@ def _warn_if_others_may_write(config: Settings) -> None:
 
 def _sweep(directory: str) -> None:
     """End what dead jobs of this host left; this job doesn't depend on it."""
-    for dead in sweep.find(os.path.dirname(directory)):
+    try:
+        found = sweep.find(os.path.dirname(directory))
+    except DriverError:
+        return  # what is wrong with the directory is said when this job's own is made
+    for dead in found:
         if dead.directory != directory:
             _LOGGER.warning("%s: %s; ending what it left", dead.description, dead.why)
             try:
