@@ -77,6 +77,7 @@ def main(flags: Flags) -> int:
         except DriverError as left:
             say(str(left))
         if not cancelled:
+            _LOGGER.info("%s", cause)
             raise
         say("cancelled while the task started")
         return exits.system_failed(env)
@@ -226,6 +227,7 @@ def _address(
 
 
 def _say_phase(name: str, seconds: float) -> None:
+    _LOGGER.debug("%s took %.1f s", name, seconds)
     say(f"  {name:<10} {seconds:7.1f} s")
 
 
