@@ -42,7 +42,6 @@ def test_the_recorded_jobs(tmp_path: Path) -> None:
         id=1001,
         project_id=42,
         repository="http://gitlab.example.com/group/project.git",
-        name="ok",
         pipeline_id=500,
         project_path="group/project",
         timeout=3600,
