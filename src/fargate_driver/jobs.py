@@ -392,12 +392,17 @@ def all_directories(parent: str) -> list[str]:
 
     Args:
         parent: it need not exist.
+
+    Raises:
+        RecordError: it can't be read.
     """
     try:
         with os.scandir(parent) as entries:
             found = [e for e in entries if e.is_dir(follow_symlinks=False) and _is_key(e.name)]
     except FileNotFoundError:
         return []
+    except OSError as e:
+        raise RecordError(f"[TaskMetadata] Directory {parent}: can't be read: {e.strerror}") from e
     return sorted(entry.path for entry in found)
 
 

@@ -151,7 +151,7 @@ def test_a_wrong_call_is_a_system_failure(tmp_path: Path, words: str, line: str)
     ("words", "line"),
     [
         ("--x", "unknown flag '--x'; see fargate --help"),
-        ("x", "No such command 'x'. See fargate --help"),
+        ("x", "No such command 'x'; see fargate --help"),
         ("custom run", "missing arguments for run: fargate custom run SCRIPT STAGE"),
     ],
 )

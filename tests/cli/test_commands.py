@@ -53,8 +53,8 @@ def test_a_command_gets_the_flags_and_gives_the_exit_code(
                 "--debug shows the traceback)"
             ),
         ),
-        (["probe"], 2, "Missing argument 'HOW'. See fargate probe --help"),
-        (["prob"], 2, "No such command 'prob'. See fargate --help"),
+        (["probe"], 2, "Missing argument 'HOW'; see fargate probe --help"),
+        (["prob"], 2, "No such command 'prob'; see fargate --help"),
     ],
 )
 def test_what_goes_wrong_is_one_line(

@@ -42,16 +42,12 @@ def test_the_recorded_jobs(tmp_path: Path) -> None:
         id=1001,
         project_id=42,
         repository="http://gitlab.example.com/group/project.git",
-        name="ok",
         pipeline_id=500,
         project_path="group/project",
         timeout=3600,
         image="registry.example.com/img:1",
         services=("redis:7", "postgres:16"),
-        runner_short_token="",
     )
-    assert job.server == "gitlab.example.com"
-    assert job.url == "http://gitlab.example.com/group/project/-/jobs/1001"
     assert job.describe() == "job 1001 (pipeline 500, group/project)"
     assert len({job.key for job in jobs.values()}) == len(names) == 6
 
@@ -170,7 +166,6 @@ def test_hostile_variables_are_harmless(job_id: str, url: str, services: str) ->
         message = str(error)
     else:
         assert KEY.fullmatch(job.key)
-        assert job.runner_short_token.isprintable()
         return
     assert len(message.splitlines()) == 1
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import click
 
 from fargate_driver import settings
+from fargate_driver.console import say
+from fargate_driver.errors import DriverError
 from fargate_driver.flags import GLOBAL_FLAGS, Flags
 from fargate_driver.runner.console import ConsoleLog
 from fargate_driver.runner.embedded import EmbeddedFargateError, embedded_fargate
@@ -98,15 +100,15 @@ def try_(
         services=[_checked(service) for service in services],
         variables=variables,
     )
-    if config is not None:
-        flags.config = str(config)
-        # A mistake in it is told once, here, and not by every try of every stage.
-        settings.load(flags)
     attempt = _Attempt(_driver_flags(flags), job, shell)
     try:
+        if config is not None:
+            flags.config = str(config)
+            # A mistake in it is told once, here, and not by every try of every stage.
+            settings.load(flags)
         result = asyncio.run(attempt.run(config))
-    except EmbeddedFargateError as error:
-        click.echo(f"fargate: {error}", err=True)
+    except (DriverError, EmbeddedFargateError) as error:
+        say(str(error))
         result = Result("system_failure", reason=str(error))
     except OSError as error:
         click.echo(f"fargate: {error}", err=True)

@@ -34,41 +34,27 @@ class Job:
         id: Its number on its GitLab instance.
         project_id: The project's number.
         repository: URL of the project's repository, without user name and password.
-        name: What its author calls it; any text.
         pipeline_id: The pipeline's number, None where unknown.
         project_path: `group/project`.
         timeout: Seconds that GitLab gives it.
         image: The image that its author asks for, None for none.
         services: The images of its services.
-        runner_short_token: Short form of the runner's token, for people; a job can override it.
     """
 
     id: int
     project_id: int
     repository: str
-    name: str
     pipeline_id: int | None
     project_path: str
     timeout: int
     image: str | None
     services: tuple[str, ...]
-    runner_short_token: str
 
     @property
     def key(self) -> str:
         """The job's identity as a file name: bounded, and its own across all GitLab instances."""
         identity = json.dumps([self.repository, self.project_id, self.id])
         return f"{self.id}-{sha256(identity.encode()).hexdigest()[:20]}"
-
-    @property
-    def server(self) -> str:
-        """Host, and port where it isn't the default, of the GitLab instance."""
-        return urlsplit(self.repository).netloc
-
-    @property
-    def url(self) -> str:
-        """The job's page."""
-        return f"{self.repository.removesuffix('.git')}/-/jobs/{self.id}"
 
     def describe(self) -> str:
         """`job 1001 (pipeline 500, group/project)`, printable and at most 150 characters.
@@ -128,13 +114,11 @@ def _from_response(response: Any, env: RunnerEnvironment, source: str) -> Job:
         id=_number(_field(response, "id"), f"{source}: id"),
         project_id=_number(info.get("project_id"), f"{source}: project_id"),
         repository=repository,
-        name=_text(info.get("name")),
         pipeline_id=_number_or_none(info.get("pipeline_id") or env.variable("CI_PIPELINE_ID")),
         project_path=_text(info.get("project_full_path")) or _path(repository),
         timeout=_number_or_none(runner.get("timeout")) or _DEFAULT_TIMEOUT,
         image=image or None,
         services=_names(services),
-        runner_short_token=_short_token(env),
     )
 
 
@@ -153,13 +137,11 @@ def _from_variables(env: RunnerEnvironment) -> Job:
         id=_number(env.variable("CI_JOB_ID"), "variable CI_JOB_ID"),
         project_id=_number(env.variable("CI_PROJECT_ID"), "variable CI_PROJECT_ID"),
         repository=repository,
-        name=env.variable("CI_JOB_NAME") or "",
         pipeline_id=_number_or_none(env.variable("CI_PIPELINE_ID")),
         project_path=_path(repository),
         timeout=_number_or_none(env.variable("CI_JOB_TIMEOUT")) or _DEFAULT_TIMEOUT,
         image=env.variable("CI_JOB_IMAGE") or None,
         services=_names(services),
-        runner_short_token=_short_token(env),
     )
 
 
@@ -210,7 +192,3 @@ def _repository(value: Any, what: str) -> str:
 
 def _path(repository: str) -> str:
     return urlsplit(repository).path.strip("/").removesuffix(".git")
-
-
-def _short_token(env: RunnerEnvironment) -> str:
-    return printable(env.variable("CI_RUNNER_SHORT_TOKEN") or "")[:32]

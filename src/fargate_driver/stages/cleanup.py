@@ -9,6 +9,7 @@ from fargate_driver import jobs
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits
 from fargate_driver.gitlab.environment import RunnerEnvironment
+from fargate_driver.stages import operator
 from fargate_driver.stages.cancel import ignore_sigterm
 from fargate_driver.stages.ending import end_job
 from fargate_driver.stages.place import job_directory
@@ -44,5 +45,9 @@ def main(flags: Flags) -> int:
                 f"{e}; so the job's record can't be found: what it left is for `fargate reap`"
             ) from e
     status = env.variable("CI_JOB_STATUS")
-    end_job(directory, f"the job is over ({status})" if status else "the job is over")
+    try:
+        end_job(directory, f"the job is over ({status})" if status else "the job is over")
+    except DriverError as e:
+        operator.tell(flags, env, str(e))
+        raise
     return exits.succeeded(env)

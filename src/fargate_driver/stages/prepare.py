@@ -77,6 +77,7 @@ def main(flags: Flags) -> int:
         except DriverError as left:
             say(str(left))
         if not cancelled:
+            _LOGGER.info("%s", cause)
             raise
         say("cancelled while the task started")
         return exits.system_failed(env)
@@ -154,7 +155,11 @@ def _warn_if_others_may_write(config: Settings) -> None:
 
 def _sweep(directory: str) -> None:
     """End what dead jobs of this host left; this job doesn't depend on it."""
-    for dead in sweep.find(os.path.dirname(directory)):
+    try:
+        found = sweep.find(os.path.dirname(directory))
+    except DriverError:
+        return  # what is wrong with the directory is said when this job's own is made
+    for dead in found:
         if dead.directory != directory:
             _LOGGER.warning("%s: %s; ending what it left", dead.description, dead.why)
             try:
@@ -222,6 +227,7 @@ def _address(
 
 
 def _say_phase(name: str, seconds: float) -> None:
+    _LOGGER.debug("%s took %.1f s", name, seconds)
     say(f"  {name:<10} {seconds:7.1f} s")
 
 

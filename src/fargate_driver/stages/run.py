@@ -83,10 +83,11 @@ def main(flags: Flags, script: str, stage: str) -> int:
         say(f"{stage}: {outcome.lost or 'cancelled'}")
         return exits.system_failed(env)
     if outcome.code is None:
-        from fargate_driver.stages import lost
+        from fargate_driver.stages import lost, operator
 
         why = lost.why(directory, patience, connected=outcome.connected)
         say(f"{stage}: {outcome.lost}; {why}")
+        operator.tell(flags, env, f"{stage}: {outcome.lost}; {why}")
         _end_or_note(connection, access, outcome)
         return exits.system_failed(env)
     return exits.script_failed(env, outcome.code) if outcome.code else exits.succeeded(env)
