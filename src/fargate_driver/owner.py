@@ -59,10 +59,10 @@ def why_over(owner: Owner) -> str:
     """Say why the job is over, "" where it may still run."""
     if time.time() > owner.over_after:
         return "its time is up"
-    if not owner.machine or owner.machine != _read("/etc/machine-id"):
-        return ""
     if owner.boot != _read("/proc/sys/kernel/random/boot_id"):
-        return "its host was restarted"
+        # Restarted, or another host; containers often have no machine-id.
+        same_host = owner.machine and owner.machine == _read("/etc/machine-id")
+        return "its host was restarted" if same_host else ""
     if (
         owner.runner_pid
         and owner.pid_namespace == _namespace("pid")

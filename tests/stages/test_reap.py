@@ -179,6 +179,10 @@ def here(**changes: Any) -> Owner:
         ({"boot": "another"}, "its host was restarted"),
         ({"boot": "another", "machine": "another"}, ""),
         ({"boot": "another", "machine": ""}, ""),
+        (
+            {"machine": "", "temporary": "/nowhere"},
+            "gitlab-runner has removed its temporary directory",
+        ),
         # A pid that another process has now.
         ({"runner_pid": os.getpid(), "runner_started": 1}, "its gitlab-runner is gone"),
         ({"runner_pid": 2**22 + 5, "runner_started": 1}, "its gitlab-runner is gone"),
