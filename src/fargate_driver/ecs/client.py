@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import random
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -62,7 +63,7 @@ class Ecs:
     """
 
     def __init__(self, target: Target, *, deadline: float, hurry: bool = False) -> None:
-        self._target = target
+        self.target = target
         self._deadline = deadline
         self._hurry = hurry
         self._session = _session(target)
@@ -108,22 +109,41 @@ class Ecs:
         Raises:
             EcsError: the call failed.
         """
+        tasks, failures = self.describe_tasks([task_arn])
+        if task_arn in failures:
+            raise EcsError(f"DescribeTasks: {failures[task_arn]}", "DescribeTasks")
+        return tasks.get(task_arn)
+
+    def describe_tasks(
+        self, task_arns: list[str], *, once: bool = False
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        """Call DescribeTasks.
+
+        Args:
+            task_arns: at most 100.
+            once: don't try again what may work later.
+
+        Returns:
+            By ARN the tasks, and the reasons of failures. A task that is in neither is not known to
+            ECS. Moments of tasks are in seconds since the epoch.
+
+        Raises:
+            EcsError: the call failed; `passing` tells whether it may work later.
+        """
         answer = self._call(
             self._ecs.describe_tasks,
             "DescribeTasks",
-            {"cluster": self._target.cluster, "tasks": [task_arn]},
+            {"cluster": self.target.cluster, "tasks": task_arns},
+            once=once,
         )
-        for task in answer["tasks"]:
-            found: dict[str, Any] = task
-            return found
-        for failure in answer.get("failures", []):
-            if failure.get("reason") != "MISSING":
-                raise EcsError(
-                    f"DescribeTasks: {failure.get('reason')} {failure.get('detail') or ''}".strip(),
-                    "DescribeTasks",
-                    str(failure.get("reason")),
-                )
-        return None
+        failures = {
+            str(failure.get("arn")): " ".join(
+                str(failure[name]) for name in ("reason", "detail") if failure.get(name)
+            )
+            for failure in answer.get("failures", [])
+            if failure.get("reason") != "MISSING"
+        }
+        return {task["taskArn"]: _plain(task) for task in answer["tasks"]}, failures
 
     def stop_task(self, task_arn: str, reason: str) -> None:
         """Call StopTask; a task that is no more is no failure.
@@ -139,7 +159,7 @@ class Ecs:
             self._call(
                 self._ecs.stop_task,
                 "StopTask",
-                {"cluster": self._target.cluster, "task": task_arn, "reason": reason},
+                {"cluster": self.target.cluster, "task": task_arn, "reason": reason},
             )
         except EcsError as e:
             if e.code == "InvalidParameterException" and "was not found" in str(e):
@@ -169,7 +189,7 @@ class Ecs:
         return None
 
     def _client(self, service: str) -> Any:
-        endpoint = self._target.endpoint_url
+        endpoint = self.target.endpoint_url
         config = Config(
             connect_timeout=3 if self._hurry else 10,
             read_timeout=4 if self._hurry else 60,
@@ -183,7 +203,9 @@ class Ecs:
         except (BotoCoreError, ValueError) as e:
             raise EcsError(f"AWS's {service.upper()} client can't be set up: {e}", service) from e
 
-    def _call(self, method: Any, operation: str, parameters: dict[str, Any]) -> Any:
+    def _call(
+        self, method: Any, operation: str, parameters: dict[str, Any], *, once: bool = False
+    ) -> Any:
         begun = time.monotonic()
         pause = _FIRST_PAUSE
         uncertain = False
@@ -194,11 +216,21 @@ class Ecs:
                 error, again_until = _explain(e, operation, begun, self._deadline)
                 uncertain = uncertain or not error.refused
                 error.refused = not uncertain
+                error.passing = again_until > 0
                 wait = pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads calls
-                if time.monotonic() + wait > again_until:
+                if once or time.monotonic() + wait > again_until:
                     raise error from e
             time.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _plain(task: dict[str, Any]) -> dict[str, Any]:
+    """A task that JSON can hold, without the request's overrides: nobody's business elsewhere."""
+    return {
+        name: value.timestamp() if isinstance(value, datetime) else value
+        for name, value in task.items()
+        if name not in ("attributes", "overrides")
+    }
 
 
 def _explain(

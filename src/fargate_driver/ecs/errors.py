@@ -18,7 +18,12 @@ class EcsError(DriverError):
         code: AWS's error code, or "" where no answer came.
         refused: whether AWS answered that it did nothing. Without an answer, or with one that
             blames AWS itself (HTTP 5xx), the effect may have taken place.
+
+    Attributes:
+        passing: whether the same call may work a moment later.
     """
+
+    passing = False
 
     def __init__(self, text: str, operation: str, code: str = "", *, refused: bool = False) -> None:
         super().__init__(text)

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver import jobs, log, settings
 from fargate_driver.console import say
-from fargate_driver.ecs import launch, watch
-from fargate_driver.ecs.client import Ecs
-from fargate_driver.ecs.errors import EcsError, StartTimeoutError
-from fargate_driver.ecs.target import Target
-from fargate_driver.errors import DriverError, JobConfigurationError
+from fargate_driver.ecs import watch
+from fargate_driver.ecs.errors import StartTimeoutError
+from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits, job
 from fargate_driver.gitlab.environment import RunnerEnvironment
-from fargate_driver.ssh import keys, master, probe
+from fargate_driver.ssh import master, probe
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
+from fargate_driver.stages.starting import Starter, say_phase
 
 if TYPE_CHECKING:
+    from fargate_driver.ecs.client import Ecs
+    from fargate_driver.ecs.watch import Watch
     from fargate_driver.flags import Flags
     from fargate_driver.gitlab.job import Job
     from fargate_driver.settings import Settings
 
-_LOGGER = logging.getLogger(__name__)
 _LOOK_INTERVAL = 3.0
 """Seconds between looks at the task while sshd is awaited."""
 
@@ -75,62 +74,33 @@ def main(flags: Flags) -> int:
 
 
 def _start(config: Settings, this_job: Job, directory: str) -> None:
-    deadline = time.monotonic() + config.fargate.start_timeout
-    target = Target(
-        config.fargate.region,
-        config.fargate.cluster,
-        config.fargate.endpoint_url,
-        config.fargate.assume_role,
-    )
-    record = jobs.JobRecord(directory, this_job.describe(), target)
-    public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
-    intent = jobs.Launch(launch.request(config, public_key), time.time())
-    record.launches.append(intent)
-    record.save()
+    def connect(starter: Starter, watcher: Watch, task: dict[str, Any]) -> None:
+        running = time.monotonic()
+        deadline = starter.deadline
+        address = _address(starter.ecs, watcher, task, config, deadline)
+        connection = Connection(directory, address, config.ssh.port, config.ssh.username)
+        master.open_master(connection, deadline, _Waiting(watcher))
+        found = probe.probe(connection, deadline)
+        jobs.Access(
+            user=config.ssh.username,
+            host=address,
+            port=config.ssh.port,
+            shell=found.shell,
+            init_pid=found.init_pid,
+            state_directory=found.state_directory,
+        ).save(directory)
+        # The health check may have failed while sshd already answered.
+        watcher.look()
+        say_phase("SSH", time.monotonic() - running)
+        _say_what_is_missing(found)
 
-    ecs = Ecs(record.target, deadline=deadline)
-    try:
-        task = ecs.run_task(intent.request)
-    except EcsError as e:
-        intent.refused = e.refused
-        record.save()
-        raise _blame(e, config) from e
-    intent.task_arn = str(task["taskArn"])
-    record.save()
-    say(f"started task {intent.task_arn} of {task.get('taskDefinitionArn')}")
-    _LOGGER.info("started task %s", intent.task_arn)
-
-    watcher = watch.Watch(
-        ecs,
-        intent.task_arn,
-        container_name=config.fargate.container_name,
-        deadline=deadline,
-        on_phase=_say_phase,
-    )
-    task = watcher.until_running(healthy=config.fargate.wait_for_healthy)
-    running = time.monotonic()
-    address = _address(ecs, watcher, task, config, deadline)
-    connection = Connection(directory, address, config.ssh.port, config.ssh.username)
-    master.open_master(connection, deadline, _Waiting(watcher))
-    found = probe.probe(connection, deadline)
-    jobs.Access(
-        user=config.ssh.username,
-        host=address,
-        port=config.ssh.port,
-        shell=found.shell,
-        init_pid=found.init_pid,
-        state_directory=found.state_directory,
-    ).save(directory)
-    # The health check may have failed while sshd already answered.
-    watcher.look()
-    _say_phase("SSH", time.monotonic() - running)
-    _say_what_is_missing(found)
+    Starter(config, this_job, directory).start(connect)
 
 
 class _Waiting:
     """What is done while sshd is awaited: see that the task lives, tell new reasons."""
 
-    def __init__(self, watcher: watch.Watch) -> None:
+    def __init__(self, watcher: Watch) -> None:
         self._watcher = watcher
         self._quiet_until = time.monotonic() + _LOOK_INTERVAL
         self._said = ""
@@ -142,22 +112,8 @@ class _Waiting:
             say(f"waiting for SSH: {reason}")
 
 
-def _blame(error: EcsError, config: Settings) -> DriverError:
-    """Tell the job's own task definition that ECS refuses from an operator's mistake."""
-    if (
-        error.refused
-        and error.code in ("ClientException", "InvalidParameterException")
-        and config.task_definition_source == "job"
-        and "task" in str(error).lower()
-    ):
-        return JobConfigurationError(
-            f"FARGATE_TASK_DEFINITION: ECS refuses {config.fargate.task_definition!r}: {error}"
-        )
-    return error
-
-
 def _address(
-    ecs: Ecs, watcher: watch.Watch, task: dict[str, Any] | None, config: Settings, deadline: float
+    ecs: Ecs, watcher: Watch, task: dict[str, Any] | None, config: Settings, deadline: float
 ) -> str:
     """Find where to connect to; ECS may show a task as RUNNING before its address."""
     while True:
@@ -177,10 +133,6 @@ def _address(
             )
         time.sleep(1)
         task = watcher.look()
-
-
-def _say_phase(name: str, seconds: float) -> None:
-    say(f"  {name:<10} {seconds:7.1f} s")
 
 
 def _say_what_is_ignored(this_job: Job) -> None:
