@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from fargate_driver.ecs.client import Ecs
 
-RATE = pace.Rate(per_second=1.0, burst=6)
+RATE = pace.Rate(per_second=1.0, burst=4)
 """Calls of DescribeTasks by one host for one cluster. The rate that AWS allows an account is not
 published; a hundred agents that polled each for itself exceeded it
 (https://github.com/jenkinsci/amazon-ecs-plugin/pull/133)."""
