@@ -42,7 +42,7 @@ def baseline_in_go(directory: Path) -> Path | None:
 
 def commands(job: JobCalls, fargate: LocalFargate, directory: Path) -> dict[str, list[str]]:
     """The competitors: name and command line."""
-    (where,) = (fargate.directory / "fargate-local" / "jobs").iterdir()
+    (where,) = (fargate.directory / "fargate-local" / "jobs").glob("[0-9]*")
     access = load_access(str(where))
     if not access:
         sys.exit("prepare left no access")

@@ -1,7 +1,5 @@
 """What the programs behind scripts/docs have in common: to write a page, or to compare it."""
 
-# ruff: noqa: INP001 - the programs that import it lie beside it, in no package
-
 from __future__ import annotations
 
 import sys

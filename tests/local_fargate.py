@@ -127,7 +127,11 @@ def until(
 
 @contextmanager
 def local_fargate(
-    directory: Path, *, path: Path | None = None, runtime: str = RUNTIME
+    directory: Path,
+    *,
+    path: Path | None = None,
+    runtime: str = RUNTIME,
+    options: tuple[str, ...] = (),
 ) -> Iterator[LocalFargate]:
     """Run `fargate local up` in a directory.
 
@@ -135,13 +139,14 @@ def local_fargate(
         directory: Where; made if absent.
         path: A folder with programs for the tasks, put before all others.
         runtime: The tier to run it on.
+        options: More options of `fargate local up`.
     """
     directory.mkdir(mode=0o700, exist_ok=True)
     marker = str(directory)
     search = os.environ["PATH"] if path is None else f"{path}:{os.environ['PATH']}"
     command = ("local", "up", "--dir", str(directory), "--port", "0", "--runtime", runtime)
     with subprocess.Popen(
-        [*FARGATE, *command],
+        [*FARGATE, *command, *options],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         env={**os.environ, "PATH": search, MARKER: marker},

@@ -88,7 +88,7 @@ def test_cleanup_that_reaches_nobody_keeps_the_record(
     with job.start("prepare") as process:
         until(fargate.alive)
         os.killpg(process.pid, signal.SIGKILL)
-    (directory,) = records(fargate).iterdir()
+    (directory,) = records(fargate).glob("[0-9]*")
     record = directory / "record.json"
     text = record.read_text()
     record.write_text(text.replace(fargate.url, f"http://127.0.0.1:{free_port()}"))
@@ -134,7 +134,7 @@ def test_a_script_that_kills_itself_has_an_exit_code(job: JobCalls, script: str,
 def test_a_script_of_a_lost_connection_does_not_run_on_beside_the_next(
     fargate: LocalFargate, job: JobCalls
 ) -> None:
-    (directory,) = records(fargate).iterdir()
+    (directory,) = records(fargate).glob("[0-9]*")
     script = job.script("echo begun; sleep 543.2; touch /tmp/deployed")
     with job.start("run", script, "build_script") as process:
         assert process.stdout
@@ -208,7 +208,7 @@ def test_a_link_in_the_records_is_not_followed(
 ) -> None:
     job = new_job()
     assert job.call("prepare").returncode == 0
-    (directory,) = records(fargate).iterdir()
+    (directory,) = records(fargate).glob("[0-9]*")
     assert job.call("cleanup").returncode == 0
     precious = tmp_path / "precious"
     precious.mkdir()
@@ -228,7 +228,7 @@ def test_a_link_in_the_records_is_not_followed(
 def test_a_foreign_record_and_link_are_not_used(
     fargate: LocalFargate, job: JobCalls, tmp_path: Path
 ) -> None:
-    (directory,) = records(fargate).iterdir()
+    (directory,) = records(fargate).glob("[0-9]*")
     (link,) = (p for p in job.temporary.iterdir() if p.is_symlink())
     evil = tmp_path / "evil"
     evil.mkdir()
@@ -261,7 +261,7 @@ def test_closed_descriptors_are_not_written_into(job: JobCalls) -> None:
     ],
 )
 def test_a_damaged_record_is_named(fargate: LocalFargate, job: JobCalls, damage: str) -> None:
-    (directory,) = records(fargate).iterdir()
+    (directory,) = records(fargate).glob("[0-9]*")
     record = directory / "record.json"
     text = record.read_text()
     name = damage.partition(":")[0]
@@ -294,7 +294,7 @@ def test_tags_are_sent_where_the_configuration_has_them(
     extra: Any = '[Fargate]\nTags = {team = "ci", "cost center" = "7"}\nPropagateTags = true'
     job.config.write_text(fargate.config.read_text().replace("[Fargate]", extra))
     assert job.call("prepare").returncode == 0
-    (directory,) = records(fargate).iterdir()
+    (directory,) = records(fargate).glob("[0-9]*")
     assert '"propagateTags": "TASK_DEFINITION"' in (directory / "record.json").read_text()
     (task,) = fargate.alive()
     assert {t["key"]: t["value"] for t in task["tags"]} == {"team": "ci", "cost center": "7"}

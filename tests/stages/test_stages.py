@@ -60,7 +60,7 @@ def job(fargate: LocalFargate, tmp_path: Path) -> Iterator[MakeJob]:
 
 
 def records(fargate: LocalFargate) -> list[Path]:
-    return list((fargate.directory / "fargate-local" / "jobs").glob("*"))
+    return list((fargate.directory / "fargate-local" / "jobs").glob("[0-9]*"))
 
 
 def test_a_job_from_start_to_end(fargate: LocalFargate, job: MakeJob) -> None:

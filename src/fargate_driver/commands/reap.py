@@ -79,7 +79,7 @@ def _stop_tasks_without_record(config: Settings, *, dry_run: bool) -> None:
         known.update(launch.task_arn for launch in launches)
     for arn in listed:
         task = None if arn in known else ecs.describe_task(arn)
-        if task and time.time() - task["createdAt"].timestamp() > _YOUNG:
+        if task and time.time() - task["createdAt"] > _YOUNG:
             if not dry_run:
                 ecs.stop_task(arn, "reaped: this manager has no record of its job")
             click.echo(f"{_verb('stopped', dry_run)} {arn}: this manager has no record of its job")

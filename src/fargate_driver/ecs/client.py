@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import random
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,21 +25,13 @@ from botocore.exceptions import (
     SSLError,
 )
 
+from fargate_driver.ecs import diagnosis
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
+from fargate_driver.ecs.verdict import Fault
 
 if TYPE_CHECKING:
     from fargate_driver.ecs.target import Target
 
-_HINTS = {
-    "AccessDeniedException": "the manager's IAM policy must allow this action on this resource",
-    "UnauthorizedOperation": "the manager's IAM policy must allow this action",
-    "ClusterNotFoundException": "[Fargate] Cluster must name a cluster of this Region and account",
-    "ExpiredTokenException": "renew the manager's AWS credentials",
-    "ExpiredToken": "renew the manager's AWS credentials",
-    "UnrecognizedClientException": "the manager's AWS credentials are not valid in this Region",
-    "InvalidSignatureException": "check the manager's secret access key and its clock",
-}
-_NO_CONTAINER_INSTANCES = "No Container Instances were found in your cluster"
 _THROTTLING_CODES = {
     "RequestLimitExceeded",
     "RequestThrottled",
@@ -77,7 +70,7 @@ class Ecs:
     """
 
     def __init__(self, target: Target, *, deadline: float, longest_attempt: float = 60.0) -> None:
-        self._target = target
+        self.target = target
         self._deadline = deadline
         self._longest_attempt = longest_attempt
         self._uncertain = False
@@ -126,22 +119,41 @@ class Ecs:
         Raises:
             EcsError: the call failed.
         """
+        tasks, failures = self.describe_tasks([task_arn])
+        if task_arn in failures:
+            raise EcsError(f"DescribeTasks: {failures[task_arn]}", "DescribeTasks")
+        return tasks.get(task_arn)
+
+    def describe_tasks(
+        self, task_arns: list[str], *, once: bool = False
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        """Call DescribeTasks.
+
+        Args:
+            task_arns: at most 100.
+            once: don't try again what may work later.
+
+        Returns:
+            By ARN the tasks, and the reasons of failures. A task that is in neither is not known to
+            ECS. Moments of tasks are in seconds since the epoch.
+
+        Raises:
+            EcsError: the call failed; `passing` tells whether it may work later.
+        """
         answer = self._call(
             self._ecs.describe_tasks,
             "DescribeTasks",
-            {"cluster": self._target.cluster, "tasks": [task_arn]},
+            {"cluster": self.target.cluster, "tasks": task_arns},
+            once=once,
         )
-        for task in answer["tasks"]:
-            found: dict[str, Any] = task
-            return found
-        for failure in answer.get("failures", []):
-            if failure.get("reason") != "MISSING":
-                raise EcsError(
-                    f"DescribeTasks: {failure.get('reason')} {failure.get('detail') or ''}".strip(),
-                    "DescribeTasks",
-                    str(failure.get("reason")),
-                )
-        return None
+        failures = {
+            str(failure.get("arn")): " ".join(
+                str(failure[name]) for name in ("reason", "detail") if failure.get(name)
+            )
+            for failure in answer.get("failures", [])
+            if failure.get("reason") != "MISSING"
+        }
+        return {task["taskArn"]: _plain(task) for task in answer["tasks"]}, failures
 
     def stop_task(self, task_arn: str, reason: str) -> None:
         """Call StopTask; a task that is no more is no failure.
@@ -157,7 +169,7 @@ class Ecs:
             self._call(
                 self._ecs.stop_task,
                 "StopTask",
-                {"cluster": self._target.cluster, "task": task_arn, "reason": reason},
+                {"cluster": self.target.cluster, "task": task_arn, "reason": reason},
             )
         except EcsError as e:
             if e.code == "InvalidParameterException" and "was not found" in str(e):
@@ -177,7 +189,7 @@ class Ecs:
             EcsError: the call failed.
         """
         arns: list[str] = []
-        parameters = {"cluster": self._target.cluster, "startedBy": started_by}
+        parameters = {"cluster": self.target.cluster, "startedBy": started_by}
         while True:
             answer = self._call(self._ecs.list_tasks, "ListTasks", parameters)
             arns += answer["taskArns"]
@@ -208,7 +220,7 @@ class Ecs:
         return None
 
     def _client(self, service: str) -> Any:
-        endpoint = self._target.endpoint_url
+        endpoint = self.target.endpoint_url
         config = Config(
             connect_timeout=min(self._longest_attempt, 10),
             read_timeout=self._longest_attempt,
@@ -222,7 +234,9 @@ class Ecs:
         except (BotoCoreError, ValueError) as e:
             raise EcsError(f"AWS's {service.upper()} client can't be set up: {e}", service) from e
 
-    def _call(self, method: Any, operation: str, parameters: dict[str, Any]) -> Any:
+    def _call(
+        self, method: Any, operation: str, parameters: dict[str, Any], *, once: bool = False
+    ) -> Any:
         begun = time.monotonic()
         pause = _FIRST_PAUSE
         self._uncertain = False
@@ -233,11 +247,21 @@ class Ecs:
                 error, again_until = _explain(e, operation, begun, self._deadline)
                 self._uncertain = self._uncertain or not error.refused
                 error.refused = not self._uncertain
+                error.passing = again_until > 0
                 wait = pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads calls
-                if time.monotonic() + wait > again_until:
+                if once or time.monotonic() + wait > again_until:
                     raise error from e
             time.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _plain(task: dict[str, Any]) -> dict[str, Any]:
+    """A task that JSON can hold, without the request's overrides: nobody's business elsewhere."""
+    return {
+        name: value.timestamp() if isinstance(value, datetime) else value
+        for name, value in task.items()
+        if name not in ("attributes", "overrides")
+    }
 
 
 def _explain(
@@ -261,19 +285,16 @@ def _explain(
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     text = f"{operation} failed: {code}: {problem.get('Message') or 'no message'}"
     throttled = code in _THROTTLING_CODES or any(words in text for words in _THROTTLING_WORDS)
-    hint = _HINTS.get(code)
-    if _NO_CONTAINER_INSTANCES in text:
-        hint = (
-            "the cluster has no default capacity provider strategy, so ECS looked for EC2"
-            " instances; give it one with FARGATE or FARGATE_SPOT"
-            " (aws ecs put-cluster-capacity-providers)"
-        )
+    message = str(problem.get("Message", ""))
+    verdict = diagnosis.of_api_error(operation, code, message, status=status)
+    if verdict.fault is not Fault.UNKNOWN:
+        text = f"{text}. {verdict.summary}: {verdict.remedy} [{verdict.name}]"
     served = 400 <= status < 500
     explained = EcsError(
-        f"{text} ({hint})" if hint else text,
+        text,
         operation,
         code,
-        str(problem.get("Message", "")),
+        message,
         refused=served and code != "ConflictException",
     )
     return explained, deadline if throttled or not served else 0.0

@@ -23,7 +23,12 @@ class EcsError(DriverError):
         message: AWS's own words.
         refused: whether it is certain that the call had no effect. Where an answer is missing, or
             blames AWS itself (HTTP 5xx), the effect may have taken place.
+
+    Attributes:
+        passing: whether the same call may work a moment later.
     """
+
+    passing = False
 
     def __init__(
         self,

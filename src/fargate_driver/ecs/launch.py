@@ -8,20 +8,28 @@ import socket
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from fargate_driver.ecs.pace import Rate
+
 if TYPE_CHECKING:
-    from fargate_driver.settings import Settings
+    from fargate_driver.settings import Capacity, Settings
+
+RATE = Rate(per_second=15.0, burst=5)
+"""Calls of RunTask by one host. AWS allows an account 20 a second in a Region
+(https://docs.aws.amazon.com/AmazonECS/latest/userguide/throttling.html): some
+are left to others."""
 
 
-def request(settings: Settings, public_key: str) -> dict[str, Any]:
+def request(settings: Settings, public_key: str, capacity: Capacity | None) -> dict[str, Any]:
     """Make the parameters of RunTask for one launch.
 
-    Neither launchType nor capacityProviderStrategy is sent, so that the cluster's default strategy
-    decides, and tags only where the configuration has them: each needs IAM rights or a cluster that
-    users of the Go driver may not have.
+    Tags are sent only where the configuration has them, since they need an IAM right that users of
+    the Go driver may not have.
 
     Args:
         settings: the configuration.
         public_key: the job's public key, one line, for the container's SSH_PUBLIC_KEY.
+        capacity: the entry of `[[Capacity]]` to start it on. None: neither launchType nor
+            capacityProviderStrategy is sent, so that the cluster's default strategy decides.
 
     Returns:
         Parameters as in https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html,
@@ -51,11 +59,29 @@ def request(settings: Settings, public_key: str) -> dict[str, Any]:
     }
     if fargate.platform_version:
         parameters["platformVersion"] = fargate.platform_version
+    if capacity:
+        _place(parameters, capacity)
     if fargate.tags:
         parameters["tags"] = [{"key": k, "value": v} for k, v in fargate.tags.items()]
     if fargate.propagate_tags:
         parameters["propagateTags"] = "TASK_DEFINITION"
     return parameters
+
+
+def _place(parameters: dict[str, Any], capacity: Capacity) -> None:
+    """Ask for a capacity. ECS refuses a launch type beside a capacity provider strategy."""
+    if capacity.provider:
+        item: dict[str, Any] = {"capacityProvider": capacity.provider, "weight": capacity.weight}
+        if capacity.base is not None:
+            item["base"] = capacity.base
+        parameters["capacityProviderStrategy"] = [item]
+    else:
+        parameters["launchType"] = capacity.launch_type
+    if capacity.subnets:
+        network = parameters["networkConfiguration"]["awsvpcConfiguration"]
+        network["subnets"] = list(capacity.subnets)
+    if capacity.platform_version:
+        parameters["platformVersion"] = capacity.platform_version
 
 
 def started_by(directory: str) -> str:

@@ -6,12 +6,22 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+from fargate_driver.ecs import diagnosis
 from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedError
+from fargate_driver.ecs.verdict import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
-    from fargate_driver.ecs.client import Ecs
+    from fargate_driver.ecs.shared import SharedLooks
+
+    class Describes(Protocol):
+        """What can describe a task: the client, or a place among those who wait."""
+
+        def describe_task(self, task_arn: str) -> dict[str, Any] | None:
+            """Return the task, or None."""
+
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 4.0
@@ -30,7 +40,7 @@ class Watch:
     """The start of one task, seen through DescribeTasks.
 
     Args:
-        ecs: the client.
+        looks: where to see the task.
         task_arn: the task.
         container_name: the container that the job will run in.
         deadline: when the start must be over (time.monotonic).
@@ -40,7 +50,7 @@ class Watch:
 
     def __init__(
         self,
-        ecs: Ecs,
+        looks: SharedLooks,
         task_arn: str,
         *,
         container_name: str,
@@ -48,7 +58,7 @@ class Watch:
         on_look: Callable[[], None],
         on_phase: Callable[[str, float], None],
     ) -> None:
-        self._ecs = ecs
+        self._looks = looks
         self._arn = task_arn
         self._container = container_name
         self._deadline = deadline
@@ -57,7 +67,7 @@ class Watch:
         self._begun = time.monotonic()
         self._told: set[str] = set()
         self._last = "ECS does not show the task yet"
-        self._looked = 0.0
+        self._asked = 0.0
 
     def until_running(self, *, healthy: bool) -> dict[str, Any]:
         """Wait for RUNNING.
@@ -74,37 +84,52 @@ class Watch:
             EcsError: DescribeTasks failed.
         """
         pause = _FIRST_PAUSE
-        while True:
-            task = self.look()
-            if (
-                task
-                and task.get("lastStatus") == "RUNNING"
-                and (not healthy or self.health(task) == "HEALTHY")
-            ):
-                return task
-            left = self._deadline - time.monotonic()
-            if left <= 0:
+        task = self.look()
+        while not (
+            task
+            and task.get("lastStatus") == "RUNNING"
+            and (not healthy or self.health(task) == "HEALTHY")
+        ):
+            if time.monotonic() >= self._deadline:
                 raise StartTimeoutError(
                     f"the task was not usable within StartTimeout; {self._last}"
                 )
-            time.sleep(min(pause * random.uniform(0.8, 1.2), left))  # noqa: S311 - spreads calls
+            due = time.monotonic() + pause * random.uniform(0.8, 1.2)  # noqa: S311 - spreads calls
+            task = self._see(self._asked, due)
             pause = min(pause * 1.4, _LONGEST_PAUSE)
+        return task
 
     def look(self) -> dict[str, Any] | None:
-        """Describe the task once.
+        """See the task as it is now.
 
         Returns:
-            The task, or None while ECS doesn't show it yet.
+            The task, or None while ECS doesn't show it, and where the deadline came first.
 
         Raises:
             TaskStoppedError: it stopped, is about to, or its container is UNHEALTHY.
             EcsError: DescribeTasks failed, or the task is missing for too long.
         """
+        now = time.monotonic()
+        return self._see(now, now)
+
+    def look_again(self, interval: float) -> None:
+        """See the task if the last look is older than `interval` seconds; raises as `look`."""
+        now = time.monotonic()
+        self._see(now - interval, now)
+
+    def _see(self, than: float, due: float) -> dict[str, Any] | None:
         self._on_look()
-        self._looked = time.monotonic()
-        task = self._ecs.describe_task(self._arn)
+        seen = self._looks.newer(than, due, self._deadline)
+        if self._looks.trouble:
+            self._last = self._looks.trouble
+        if seen is None or seen.asked == self._asked:
+            return None
+        self._asked = seen.asked
+        task = seen.task
+        if seen.failure:
+            raise EcsError(f"DescribeTasks: {seen.failure}", "DescribeTasks")
         if task is None:
-            if self._looked - self._begun > _MISSING_GRACE:
+            if seen.asked - self._begun > _MISSING_GRACE:
                 raise EcsError(
                     f"ECS does not know the task {self._arn} that it started", "DescribeTasks"
                 )
@@ -112,7 +137,7 @@ class Watch:
         self._tell_phases(task)
         self._last = f"ECS last showed it as {task.get('lastStatus', 'unknown')}"
         if task.get("desiredStatus") == "STOPPED":
-            task = until_stopped(self._ecs, task)
+            task = until_stopped(self._looks, task)
             raise TaskStoppedError(f"the task stopped: {why_stopped(task)}", task)
         if self.health(task) == "UNHEALTHY":
             raise TaskStoppedError(
@@ -122,11 +147,6 @@ class Watch:
             )
         return task
 
-    def look_again(self, interval: float) -> None:
-        """Describe the task if the last look is older than `interval` seconds."""
-        if time.monotonic() - self._looked >= interval:
-            self.look()
-
     def health(self, task: dict[str, Any]) -> str:
         """The healthStatus of the job's container; UNKNOWN too where it has no health check."""
         return str(container(task, self._container).get("healthStatus", "UNKNOWN"))
@@ -135,14 +155,14 @@ class Watch:
         for name, begin, end in _PHASES:
             if name not in self._told and begin in task and end in task:
                 self._told.add(name)
-                self._on_phase(name, (task[end] - task[begin]).total_seconds())
+                self._on_phase(name, task[end] - task[begin])
 
 
-def until_stopped(ecs: Ecs, task: dict[str, Any], patience: float = 10.0) -> dict[str, Any]:
+def until_stopped(ecs: Describes, task: dict[str, Any], patience: float = 10.0) -> dict[str, Any]:
     """Wait for the exit codes and reasons of a task that is on its way to STOPPED.
 
     Args:
-        ecs: the client.
+        ecs: what describes the task.
         task: the task as last described.
         patience: seconds to wait at most; SIGTERM handlers may keep a task DEACTIVATING for long.
 
@@ -165,7 +185,7 @@ def container(task: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def why_stopped(task: dict[str, Any]) -> str:
-    """Say what ECS tells about a task's end: stop code, reason, and each container's own."""
+    """Say what ECS tells about a task's end, what it means, and what to do about it."""
     parts = [
         ": ".join(str(task[k]) for k in ("stopCode", "stoppedReason") if task.get(k))
         or "ECS gives no reason"
@@ -176,7 +196,11 @@ def why_stopped(task: dict[str, Any]) -> str:
             facts.append(one["reason"])
         if facts:
             parts.append(f"container {one.get('name')}: {', '.join(facts)}")
-    return "; ".join(parts)
+    raw = "; ".join(parts)
+    verdict = diagnosis.of_stopped_task(task)
+    if verdict.fault is Fault.UNKNOWN:
+        return raw
+    return f"{raw}. {verdict.summary}: {verdict.remedy} [{verdict.name}]"
 
 
 def private_address(task: dict[str, Any], container_name: str) -> str | None:

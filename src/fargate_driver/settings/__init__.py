@@ -2,6 +2,15 @@
 
 from fargate_driver.settings.file import ConfigurationError
 from fargate_driver.settings.load import Loaded, load
-from fargate_driver.settings.model import SSH, Fargate, Settings, TaskMetadata
+from fargate_driver.settings.model import SSH, Capacity, Fargate, Settings, TaskMetadata
 
-__all__ = ["SSH", "ConfigurationError", "Fargate", "Loaded", "Settings", "TaskMetadata", "load"]
+__all__ = [
+    "SSH",
+    "Capacity",
+    "ConfigurationError",
+    "Fargate",
+    "Loaded",
+    "Settings",
+    "TaskMetadata",
+    "load",
+]

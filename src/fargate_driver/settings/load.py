@@ -11,7 +11,7 @@ from fargate_driver.errors import JobConfigurationError
 from fargate_driver.settings import values
 from fargate_driver.settings.file import ConfigurationError, find
 from fargate_driver.settings.keys import Keys
-from fargate_driver.settings.model import SECTIONS, Settings, keys_of
+from fargate_driver.settings.model import LISTS, SECTIONS, Settings, keys_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -96,6 +96,10 @@ def _override(
         if value is not None:
             (keys.content[section] if section else keys.content)[name] = value
             origins[section, name] = origin
+    if ("Fargate", "PlatformVersion") in origins:
+        # What beats the file beats all of it.
+        for entry in keys.content["Capacity"]:
+            entry.pop("PlatformVersion", None)
     if flags.debug:
         keys.content["LogLevel"] = "debug"
     sources = {"--task-def": "flag", "FARGATE_TASK_DEFINITION": "job"}
@@ -113,9 +117,9 @@ def _validate(
         settings = Settings.model_validate(keys.content)
     except ValidationError as error:
         for found in error.errors(include_url=False):
-            section, name = _key(found["loc"])
+            section, number, name = _key(found["loc"])
             key = keys_of(section)[name]
-            where = origins.get((section, name)) or keys.where(section, name)
+            where = origins.get((section, name)) or keys.where(section, name, number)
             line = f"{where}: {_wrong(found)}; allowed: {key.allowed}"
             if where in JOB_VARIABLES:
                 job_mistakes.append(f"variable {line}")
@@ -124,9 +128,16 @@ def _validate(
     return settings, mistakes, job_mistakes
 
 
-def _key(location: tuple[int | str, ...]) -> tuple[str, str]:
-    first, *more = (str(part) for part in location)
-    return (first, more[0]) if first in SECTIONS else ("", first)
+def _key(location: tuple[int | str, ...]) -> tuple[str, int | None, str]:
+    """Section, which of them where there may be several, and key."""
+    first, *more = location
+    if first not in SECTIONS:
+        return "", None, str(first)
+    if first in LISTS:
+        # The place of a default's mistake has the field's own name.
+        field = SECTIONS[str(first)].model_fields.get(str(more[1]))
+        return str(first), int(more[0]), str(field.alias if field else more[1])
+    return str(first), None, str(more[0])
 
 
 def _wrong(found: ErrorDetails) -> str:

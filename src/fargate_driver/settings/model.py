@@ -173,6 +173,82 @@ class Fargate(Section):
         return self.enable_public_ip if self.use_public_ip is None else self.use_public_ip
 
 
+class Capacity(Section):
+    """`[[Capacity]]`: where to start tasks, in order of preference."""
+
+    model_config = ConfigDict(validate_default=True)
+
+    name: Annotated[str, AfterValidator(values.printable)] | None = key(
+        "Name",
+        "What the job's log calls it. Where absent, its Provider or LaunchType.",
+        "a text without control characters",
+        None,
+    )
+    provider: Annotated[str, values.matching(values.PROVIDER)] | None = key(
+        "Provider",
+        "Start tasks on this capacity provider, which the cluster must have. "
+        "Either this or LaunchType is needed.",
+        "a capacity provider's name like FARGATE_SPOT (without LaunchType)",
+        None,
+    )
+    launch_type: Literal["FARGATE"] | None = key(
+        "LaunchType",
+        "Start tasks on Fargate on demand, whatever capacity providers the cluster has.",
+        '"FARGATE", or Provider instead of it',
+        None,
+    )
+    weight: Annotated[int, AfterValidator(values.weight)] = key(
+        "Weight",
+        "The weight of Provider in the capacity provider strategy that is sent.",
+        "a whole number from 1 to 1000 (only with Provider)",
+        1,
+    )
+    base: Annotated[int, AfterValidator(values.base)] | None = key(
+        "Base",
+        "The base of Provider in the capacity provider strategy that is sent.",
+        "a whole number from 0 to 100000 (only with Provider)",
+        None,
+    )
+    subnets: (
+        Annotated[tuple[str, ...], BeforeValidator(values.list_of(values.SUBNET, 16))] | None
+    ) = key(
+        "Subnet",
+        "Use these subnets instead of those of `[Fargate]`. All must be in the same VPC.",
+        "a subnet id (subnet-…) or a list of up to 16",
+        None,
+        also="Subnets",
+    )
+    platform_version: Annotated[str, values.matching(values.PLATFORM_VERSION)] | None = key(
+        "PlatformVersion",
+        "Use this platform version instead of that of `[Fargate]`. "
+        "The job's choice and `--platform-version` beat both.",
+        "LATEST or a version like 1.4.0",
+        None,
+    )
+
+    @field_validator("launch_type")
+    @classmethod
+    def _either(cls, value: str | None, info: ValidationInfo) -> str | None:
+        provider = info.data.get("provider", "one that is wrong itself")
+        if value and provider:
+            raise ValueError("is given beside Provider")
+        if not value and not provider:
+            raise ValueError("is missing, and Provider too")
+        return value
+
+    @field_validator("weight", "base")
+    @classmethod
+    def _belongs_to_provider(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if info.data.get("launch_type") and value != cls.model_fields[str(info.field_name)].default:
+            raise ValueError("is given beside LaunchType")
+        return value
+
+    @property
+    def label(self) -> str:
+        """What the job's log calls it."""
+        return self.name or self.provider or str(self.launch_type)
+
+
 class TaskMetadata(Section):
     """`[TaskMetadata]`: what the driver remembers between the stages of a job."""
 
@@ -227,15 +303,24 @@ class Settings(Section):
     fargate: Fargate = key("Fargate", "Where and how tasks are started.", "a table")
     task_metadata: TaskMetadata = key("TaskMetadata", "Records of running jobs.", "a table")
     ssh: SSH = key("SSH", "How the driver connects to a task.", "a table")
+    capacity: list[Capacity] = key(
+        "Capacity",
+        "Where to start tasks, in order of preference.",
+        "a [[Capacity]] for each",
+        [],
+    )
     task_definition_source: Literal["flag", "job", "file"] = "file"
 
 
 SECTIONS: dict[str, type[Section]] = {
     "": Settings,
     "Fargate": Fargate,
+    "Capacity": Capacity,
     "TaskMetadata": TaskMetadata,
     "SSH": SSH,
 }
+LISTS = {"Capacity"}
+"""The sections that a file may have more than one of: `[[Capacity]]`."""
 
 
 def keys_of(section: str) -> dict[str, Key]:

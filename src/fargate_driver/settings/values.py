@@ -32,6 +32,7 @@ TASK_DEFINITION = "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}(:[1-9][0-9]{0,9})?|" + _ARN.
     service="ecs", region="[a-z0-9-]+", resource=f"task-definition/{_NAME}(:[1-9][0-9]{{0,9}})?"
 )
 PLATFORM_VERSION = "LATEST|[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}"
+PROVIDER = "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}"
 CONTAINER = "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}"
 ROLE = _ARN.format(service="iam", region="", resource="role/[!-~]{1,512}")
 USER = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
@@ -149,6 +150,20 @@ def seconds(value: float) -> float:
     """A time limit of one second to one day."""
     if not 1 <= value <= 86400:
         raise ValueError(f"{value:g} is out of range")
+    return value
+
+
+def weight(value: int) -> int:
+    """A weight that lets a capacity provider be used at all (API_CapacityProviderStrategyItem)."""
+    if not 1 <= value <= 1000:
+        raise ValueError(f"{shown(value)} is out of range")
+    return value
+
+
+def base(value: int) -> int:
+    """A base as API_CapacityProviderStrategyItem has it."""
+    if not 0 <= value <= 100_000:
+        raise ValueError(f"{shown(value)} is out of range")
     return value
 
 

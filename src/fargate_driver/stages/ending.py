@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fargate_driver import jobs
+from fargate_driver.ecs import pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 from fargate_driver.errors import DriverError
@@ -63,6 +65,7 @@ def end_job(directory: str, cause: str, *, hurry: bool = False) -> None:
     jobs.remove(directory, but_record=bool(problems))
     if problems:
         raise DriverError("\n".join(problems))
+    pace.forget(Path(directory).parent)
 
 
 def _stop_tasks(record: JobRecord, cause: str, *, hurry: bool) -> None:

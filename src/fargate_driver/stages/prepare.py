@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from fargate_driver import jobs, log, settings
 from fargate_driver.console import say
-from fargate_driver.ecs import launch, watch
-from fargate_driver.ecs.client import Ecs
-from fargate_driver.ecs.errors import EcsError, StartTimeoutError
-from fargate_driver.ecs.target import Target
-from fargate_driver.errors import DriverError, JobConfigurationError
+from fargate_driver.ecs import watch
+from fargate_driver.ecs.errors import StartTimeoutError
+from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits, job
 from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.owner import owner_of_this_call
-from fargate_driver.ssh import keys, master, probe
+from fargate_driver.ssh import master, probe
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.stages import sweep
-from fargate_driver.stages.cancel import Cancelled, check, ignore_sigterm, raise_on_sigterm
+from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
+from fargate_driver.stages.starting import Starter, say_phase
 
 if TYPE_CHECKING:
+    from fargate_driver.ecs.client import Ecs
+    from fargate_driver.ecs.watch import Watch
     from fargate_driver.flags import Flags
     from fargate_driver.gitlab.job import Job
     from fargate_driver.owner import Owner
@@ -85,61 +86,31 @@ def main(flags: Flags) -> int:
 
 
 def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> None:
-    deadline = time.monotonic() + config.fargate.start_timeout
-    target = Target(
-        config.fargate.region,
-        config.fargate.cluster,
-        config.fargate.endpoint_url,
-        config.fargate.assume_role,
-    )
-    record = jobs.JobRecord(directory, this_job.describe(), target, owner)
-    public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
-    intent = jobs.Launch(launch.request(config, public_key), time.time())
-    record.launches.append(intent)
-    ecs = Ecs(record.target, deadline=deadline)
-    record.save()
-    try:
-        task = ecs.run_task(intent.request)
-    except EcsError as e:
-        intent.refused = e.refused
-        record.save()
-        raise _blame(e, config) from e
-    intent.task_arn = str(task["taskArn"])
-    record.save()
-    definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
-    say(f"started task {intent.task_arn} ({definition})")
-    _LOGGER.info("started task %s", intent.task_arn)
+    def connect(starter: Starter, watcher: Watch, task: dict[str, Any]) -> None:
+        running = time.monotonic()
+        deadline = starter.deadline
+        address = _address(starter.ecs, watcher, task, config, deadline)
+        connection = Connection(directory, address, config.ssh.port, config.ssh.username)
+        master.open_master(connection, deadline, _Waiting(watcher))
+        try:
+            found = probe.probe(connection, deadline)
+        except DriverError:
+            watcher.look()  # a task that stopped is the better reason
+            raise
+        jobs.Access(
+            user=config.ssh.username,
+            host=address,
+            port=config.ssh.port,
+            shell=found.shell,
+            init_pid=found.init_pid,
+            state_directory=found.state_directory,
+        ).save(directory)
+        # The health check may have failed while sshd already answered.
+        watcher.look()
+        say_phase("SSH", time.monotonic() - running)
+        _say_what_is_missing(found)
 
-    watcher = watch.Watch(
-        ecs,
-        intent.task_arn,
-        container_name=config.fargate.container_name,
-        deadline=deadline,
-        on_look=check,
-        on_phase=_say_phase,
-    )
-    task = watcher.until_running(healthy=config.fargate.wait_for_healthy)
-    running = time.monotonic()
-    address = _address(ecs, watcher, task, config, deadline)
-    connection = Connection(directory, address, config.ssh.port, config.ssh.username)
-    master.open_master(connection, deadline, _Waiting(watcher))
-    try:
-        found = probe.probe(connection, deadline)
-    except DriverError:
-        watcher.look()  # a task that stopped is the better reason
-        raise
-    jobs.Access(
-        user=config.ssh.username,
-        host=address,
-        port=config.ssh.port,
-        shell=found.shell,
-        init_pid=found.init_pid,
-        state_directory=found.state_directory,
-    ).save(directory)
-    # The health check may have failed while sshd already answered.
-    watcher.look()
-    _say_phase("SSH", time.monotonic() - running)
-    _say_what_is_missing(found)
+    Starter(config, this_job, directory, owner).start(connect)
 
 
 def _warn_if_others_may_write(config: Settings) -> None:
@@ -171,7 +142,7 @@ def _sweep(directory: str) -> None:
 class _Waiting:
     """What is done while sshd is awaited: see that the task lives, tell new reasons."""
 
-    def __init__(self, watcher: watch.Watch) -> None:
+    def __init__(self, watcher: Watch) -> None:
         self._watcher = watcher
         self._quiet_until = time.monotonic() + _LOOK_INTERVAL
         self._said = ""
@@ -183,28 +154,8 @@ class _Waiting:
             say(f"waiting for SSH: {reason}")
 
 
-_TASK_DEFINITION_WORDS = (
-    "taskdefinition not found",
-    "taskdefinition is inactive",
-    "unable to describe task definition",
-    "invalid revision number",
-    "override for container named",
-)
-"""What ECS says about a task definition that isn't there, or isn't a job's."""
-
-
-def _blame(error: EcsError, config: Settings) -> DriverError:
-    """Tell the job's own task definition that ECS refuses from an operator's mistake."""
-    words = error.message.lower()
-    if config.task_definition_source == "job" and any(w in words for w in _TASK_DEFINITION_WORDS):
-        return JobConfigurationError(
-            f"FARGATE_TASK_DEFINITION: ECS refuses {config.fargate.task_definition!r}: {error}"
-        )
-    return error
-
-
 def _address(
-    ecs: Ecs, watcher: watch.Watch, task: dict[str, Any] | None, config: Settings, deadline: float
+    ecs: Ecs, watcher: Watch, task: dict[str, Any] | None, config: Settings, deadline: float
 ) -> str:
     """Find where to connect to; ECS may show a task as RUNNING before its address."""
     while True:
@@ -224,11 +175,6 @@ def _address(
             )
         time.sleep(1)
         task = watcher.look()
-
-
-def _say_phase(name: str, seconds: float) -> None:
-    _LOGGER.debug("%s took %.1f s", name, seconds)
-    say(f"  {name:<10} {seconds:7.1f} s")
 
 
 def _say_what_is_ignored(this_job: Job) -> None:

@@ -1,0 +1,175 @@
+"""Starting a job's task: launched, and launched again where the start failed by no one's fault."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fargate_driver import jobs
+from fargate_driver.console import say
+from fargate_driver.ecs import launch, pace, transient
+from fargate_driver.ecs.client import Ecs
+from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedError
+from fargate_driver.ecs.plan import Plan
+from fargate_driver.ecs.shared import SharedLooks
+from fargate_driver.ecs.target import Target
+from fargate_driver.ecs.watch import Watch
+from fargate_driver.errors import DriverError, JobConfigurationError
+from fargate_driver.ssh import keys
+from fargate_driver.ssh.connection import KNOWN_HOSTS
+from fargate_driver.ssh.master import close_master
+from fargate_driver.stages.cancel import check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fargate_driver.gitlab.job import Job
+    from fargate_driver.owner import Owner
+    from fargate_driver.settings import Settings
+
+    Connect = Callable[["Starter", Watch, dict[str, Any]], None]
+
+_LOGGER = logging.getLogger(__name__)
+_WORTH_A_WORD = 2.0
+"""Seconds of waiting for the host's launch rate that the job's log mentions."""
+
+
+class Starter:
+    """The launches of one prepare.
+
+    Args:
+        config: the settings.
+        this_job: whose task it is.
+        directory: the job's directory.
+        owner: for the record.
+
+    Attributes:
+        deadline: when the start must be over (time.monotonic).
+        ecs: the client.
+    """
+
+    def __init__(self, config: Settings, this_job: Job, directory: str, owner: Owner) -> None:
+        self.deadline = time.monotonic() + config.fargate.start_timeout
+        self._config = config
+        self._directory = directory
+        target = Target(
+            config.fargate.region,
+            config.fargate.cluster,
+            config.fargate.endpoint_url,
+            config.fargate.assume_role,
+        )
+        self._record = jobs.JobRecord(directory, this_job.describe(), target, owner)
+        self._public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
+        self.ecs = Ecs(target, deadline=self.deadline)
+        account = (target.region, target.endpoint_url, target.assume_role)
+        self._turns = pace.place(Path(directory).parent, "RunTask", *account)
+
+    def start(self, connect: Connect) -> None:
+        """Launch until a task is connected to.
+
+        Args:
+            connect: waits for the task and connects to it. What it raises decides whether the task
+                is given up for another one.
+
+        Raises:
+            DriverError: of the last launch, where another one would fail too or come too late.
+        """
+        plan = Plan(self._config.capacity)
+        while True:
+            try:
+                self._launch(plan, connect)
+            except (EcsError, TaskStoppedError) as e:
+                why = transient.again(e)
+                before = str(plan)
+                pause = plan.next(why) if why else None
+                if pause is None or time.monotonic() + pause >= self.deadline:
+                    raise
+                self._end_launch(e)
+                what = f"no capacity on {before}" if why == "capacity" else "the start failed"
+                after = f" in {pause:.0f} s" if pause >= 1 else ""
+                say(f"{what}: {e}; trying {plan}{after}")
+                _LOGGER.info("%s: %s; trying %s%s", what, e, plan, after)
+                time.sleep(pause)
+            else:
+                pace.drop_full(self._turns, launch.RATE)
+                return
+
+    def _launch(self, plan: Plan, connect: Connect) -> None:
+        self._wait_for_turn()
+        request = launch.request(self._config, self._public_key, plan.capacity)
+        intent = jobs.Launch(request, time.time())
+        self._record.launches.append(intent)
+        self._record.save()
+        try:
+            task = self.ecs.run_task(request)
+        except EcsError as e:
+            intent.refused = e.refused
+            self._record.save()
+            raise _blame(e, self._config) from e
+        task_arn = intent.task_arn = str(task["taskArn"])
+        self._record.save()
+        definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
+        say(f"started task {task_arn} ({definition})")
+        _LOGGER.info("started task %s", task_arn)
+        with contextlib.closing(SharedLooks(self.ecs, self._directory, task_arn)) as looks:
+            watcher = Watch(
+                looks,
+                task_arn,
+                container_name=self._config.fargate.container_name,
+                deadline=self.deadline,
+                on_look=check,
+                on_phase=say_phase,
+            )
+            connect(
+                self, watcher, watcher.until_running(healthy=self._config.fargate.wait_for_healthy)
+            )
+
+    def _wait_for_turn(self) -> None:
+        """Keep to the rate of launches that AWS allows; before the intent, which is then fresh."""
+        wait = pace.reserve(self._turns, launch.RATE)
+        if time.monotonic() + wait >= self.deadline:
+            raise StartTimeoutError(
+                f"this host starts so many tasks that the turn of this one would come in {wait:.0f}"
+                " s, after StartTimeout"
+            )
+        if wait > _WORTH_A_WORD:
+            say(f"waiting {wait:.0f} s: this host starts {launch.RATE.per_second:g} tasks a second")
+        time.sleep(wait)
+
+    def _end_launch(self, error: Exception) -> None:
+        """See that nothing is left of a launch before another one: a job never has two tasks."""
+        task_arn = self._record.task_arn
+        if task_arn:
+            self.ecs.stop_task(task_arn, f"another task takes its place: {error}"[:255])
+        close_master(self._directory)
+        # The next task has a host key of its own.
+        Path(self._directory, KNOWN_HOSTS).unlink(missing_ok=True)
+
+
+def say_phase(name: str, seconds: float) -> None:
+    """Tell the job's log how long a phase of the start took."""
+    _LOGGER.debug("%s took %.1f s", name, seconds)
+    say(f"  {name:<10} {seconds:7.1f} s")
+
+
+_TASK_DEFINITION_WORDS = (
+    "taskdefinition not found",
+    "taskdefinition is inactive",
+    "unable to describe task definition",
+    "invalid revision number",
+    "override for container named",
+)
+"""What ECS says about a task definition that isn't there, or isn't a job's."""
+
+
+def _blame(error: EcsError, config: Settings) -> DriverError:
+    """Tell the job's own task definition that ECS refuses from an operator's mistake."""
+    words = error.message.lower()
+    if config.task_definition_source == "job" and any(w in words for w in _TASK_DEFINITION_WORDS):
+        return JobConfigurationError(
+            f"FARGATE_TASK_DEFINITION: ECS refuses {config.fargate.task_definition!r}: {error}"
+        )
+    return error
