@@ -81,7 +81,7 @@ class Ecs:
         Raises:
             EcsError: no task was started, or it isn't known whether one was (`refused` tells).
         """
-        answer = self._call(self._ecs.run_task, "RunTask", request)
+        answer, certain = self._attempt(self._ecs.run_task, "RunTask", request)
         if answer["tasks"]:
             task: dict[str, Any] = answer["tasks"][0]
             return task
@@ -90,8 +90,9 @@ class Ecs:
             + (f" ({failure['arn']})" if failure.get("arn") else "")
             for failure in answer.get("failures", [])
         )
+        # An earlier attempt without an answer may have started one all the same.
         raise EcsError(
-            f"ECS started no task: {reasons or 'it gave no reason'}", "RunTask", refused=True
+            f"ECS started no task: {reasons or 'it gave no reason'}", "RunTask", refused=certain
         )
 
     def tasks_of_conflict(self, error: EcsError) -> list[str]:
@@ -206,12 +207,24 @@ class Ecs:
     def _call(
         self, method: Any, operation: str, parameters: dict[str, Any], *, once: bool = False
     ) -> Any:
+        answer, _ = self._attempt(method, operation, parameters, once=once)
+        return answer
+
+    def _attempt(
+        self, method: Any, operation: str, parameters: dict[str, Any], *, once: bool = False
+    ) -> tuple[Any, bool]:
+        """Call until it works, or never will.
+
+        Returns:
+            The answer, and whether it is the only effect that there can be: no earlier attempt
+            ended without an answer.
+        """
         begun = time.monotonic()
         pause = _FIRST_PAUSE
         uncertain = False
         while True:
             try:
-                return method(**parameters)
+                return method(**parameters), not uncertain
             except (ClientError, BotoCoreError) as e:
                 error, again_until = _explain(e, operation, begun, self._deadline)
                 uncertain = uncertain or not error.refused
