@@ -9,7 +9,7 @@ from pathlib import Path
 from fargate_driver.flags import GLOBAL_FLAGS
 from fargate_driver.settings.file import CANDIDATES
 from fargate_driver.settings.load import JOB_VARIABLES
-from fargate_driver.settings.model import SECTIONS, Key, keys_of
+from fargate_driver.settings.model import LISTS, SECTIONS, Key, keys_of
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 
@@ -118,7 +118,8 @@ def document() -> str:
 
 
 def _section(section: str) -> str:
-    title = f"`[{section}]`" if section else "At the top of the file, before all sections"
+    head = f"`[[{section}]]`, as many as wanted" if section in LISTS else f"`[{section}]`"
+    title = head if section else "At the top of the file, before all sections"
     rows = "\n".join(
         _row(_name(key), key.about, key.allowed, _default(key))
         for key in keys_of(section).values()
