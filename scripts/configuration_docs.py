@@ -10,7 +10,7 @@ from generated import DOCS, main, row
 from fargate_driver.flags import GLOBAL_FLAGS
 from fargate_driver.settings.file import CANDIDATES
 from fargate_driver.settings.load import JOB_VARIABLES
-from fargate_driver.settings.model import SECTIONS, Key, keys_of
+from fargate_driver.settings.model import LISTS, SECTIONS, Key, keys_of
 
 TARGET = DOCS / "configuration.md"
 
@@ -104,7 +104,8 @@ def document() -> str:
 
 
 def _section(section: str) -> str:
-    title = f"`[{section}]`" if section else "At the top of the file, before all sections"
+    head = f"`[[{section}]]`, as many as wanted" if section in LISTS else f"`[{section}]`"
+    title = head if section else "At the top of the file, before all sections"
     rows = "\n".join(
         row(_name(key), key.about, key.allowed, _default(key))
         for key in keys_of(section).values()

@@ -104,6 +104,17 @@ def test_a_refusal_after_a_lost_answer_refuses_nothing(fargate: LocalFargate) ->
     assert not e.value.refused
 
 
+def test_no_capacity_after_a_lost_answer_refuses_nothing(fargate: LocalFargate) -> None:
+    # Bug 5: https://github.com/apache/airflow/pull/16150, tasks in spite of failures
+    fargate.faults(
+        {"operation": "RunTask", "lose_answer": True},
+        {"operation": "RunTask", "failure": {"reason": "Capacity is unavailable at this time"}},
+    )
+    with pytest.raises(EcsError, match="ECS started no task") as e:
+        client(fargate).run_task(request("ghost"))
+    assert not e.value.refused
+
+
 def test_failures_of_run_task_are_told_in_full(fargate: LocalFargate) -> None:
     reason = "Capacity is unavailable at this time. Please try again later"
     fargate.faults({"operation": "RunTask", "failure": {"reason": reason, "detail": "us-east-1a"}})

@@ -82,6 +82,11 @@ def run_task(fargate: LocalFargate) -> str:
     return str(client(fargate).run_task(request)["taskArn"])
 
 
+def bind(listening: socket.socket, path: Path) -> None:
+    with shared._short(path) as name:
+        listening.bind(str(name))
+
+
 def look(one: SharedLooks, patience: float = 30) -> shared.Seen:
     now = time.monotonic()
     seen = one.newer(now, now, now + patience)
@@ -165,17 +170,14 @@ def test_the_dead_and_the_foreign_do_not_count(place: Place, tmp_path: Path) -> 
     foreign = tmp_path / "jobs" / "foreign"
     foreign.mkdir()
     dead = foreign / f"{one._prefix}{'0' * 32}"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening, shared._short(dead) as name:
-        listening.bind(str(name))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        bind(listening, dead)
     (foreign / f"{one._prefix}{'1' * 32}").write_text("no socket")
     (foreign / f"{one._prefix}{'2' * 32}").mkdir()
     (foreign / f"{one._prefix}{'3' * 32}").symlink_to("nowhere")
     alive = foreign / f"{one._prefix}--name=value"
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening,
-        shared._short(alive) as name,
-    ):
-        listening.bind(str(name))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        bind(listening, alive)
         assert list(one._company()) == []
         look(one)
     for path in foreign.iterdir():

@@ -200,8 +200,8 @@ def test_killed_between_two_launches(fargate: LocalFargate, job: MakeJob) -> Non
     fargate.faults(lacks(times=1000))
     this = job()
     with this.start("prepare") as process:
+        assert process.stderr
         stderr = process.stderr
-        assert stderr
         until(lambda: "trying" in stderr.readline())
         os.killpg(process.pid, signal.SIGKILL)
     assert launches(fargate)[0]["refused"]
