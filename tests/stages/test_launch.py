@@ -228,7 +228,7 @@ def test_a_driver_killed_while_it_asks_for_all_holds_up_nobody(
 
 
 def test_files_are_private_and_gone_with_the_wait(fargate: LocalFargate, job: MakeJob) -> None:
-    fargate.faults({"task": {"start_delay": 2}})
+    fargate.faults({"task": {"start_delay": 10}})
     root = metadata(fargate)
     with job().start("prepare") as process:
         until(lambda: list(root.glob("*/waiting-*")) and list(root.glob(".pace-*")))
