@@ -112,6 +112,16 @@ class LocalFargate:
         return {pid: commands[pid].replace(b"\0", b" ").decode(errors="replace") for pid in found}
 
 
+def processes_in(directory: Path) -> list[int]:
+    """The processes that work in a directory; in a job's, its connection."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink() == directory:
+                found.append(int(process.name))
+    return found
+
+
 def until(
     condition: Callable[[], object],
     explain: Callable[[], str] = lambda: "it never came to hold",

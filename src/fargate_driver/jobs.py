@@ -12,6 +12,7 @@ the job's directory, so that later stages find the record without reading any co
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 from fargate_driver.ecs.target import Target
@@ -265,16 +266,11 @@ def check_own(directory: str) -> None:
         OSError: it can't be looked at.
     """
     found = os.lstat(directory)
-    if not _is_directory(found.st_mode) or found.st_uid != os.geteuid():
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise RecordError(
             f"{directory}: is not a directory of user id {os.geteuid()}, who runs the driver; look"
             " who made it, and remove it"
         )
-
-
-def _is_directory(mode: int) -> bool:
-    # stat.S_ISDIR without the module: the type's bits, see inode(7).
-    return mode & 0o170000 == 0o040000
 
 
 def load(directory: str) -> JobRecord | None:

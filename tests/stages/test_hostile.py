@@ -8,33 +8,18 @@ import signal
 import socket
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from driver_calls import JobCalls
-from local_fargate import FARGATE, LocalFargate, local_fargate, until
+from local_fargate import FARGATE, LocalFargate, processes_in, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    MakeJob = Callable[..., JobCalls]
+    from pathlib import Path
 
 JOB_IDS = itertools.count(8000)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFargate]:
-    with local_fargate(tmp_path_factory.mktemp("fargate")) as running:
-        yield running
-
-
-@pytest.fixture
-def fargate(shared: LocalFargate) -> Iterator[LocalFargate]:
-    yield shared
-    shared.faults()
-    shared.assert_nothing_left()
 
 
 @pytest.fixture
@@ -139,7 +124,9 @@ def test_a_script_of_a_lost_connection_does_not_run_on_beside_the_next(
     with job.start("run", script, "build_script") as process:
         assert process.stdout
         assert process.stdout.readline() == "begun\n"
-        for pid in _masters(directory):
+        masters = processes_in(directory)
+        assert masters
+        for pid in masters:
             os.kill(pid, signal.SIGKILL)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 2
@@ -147,18 +134,6 @@ def test_a_script_of_a_lost_connection_does_not_run_on_beside_the_next(
     looking = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'sleep 543[.]2'; echo looked"
     looked = job.call("run", job.script(looking), "after_script")
     assert (looked.returncode, looked.stdout) == (0, "looked\n"), looked.stderr
-
-
-def _masters(directory: Path) -> list[int]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink() == directory:
-                found.append(int(process.name))
-        except OSError:
-            continue
-    assert found
-    return found
 
 
 def test_a_forged_end_is_no_verdict(job: JobCalls) -> None:

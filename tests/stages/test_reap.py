@@ -18,10 +18,9 @@ from fargate_driver import owner
 from fargate_driver.cli import main
 from fargate_driver.commands import reap as reap_command
 from fargate_driver.owner import Owner, owner_of_this_call, why_over
-from local_fargate import FARGATE, LocalFargate, local_fargate, until
+from local_fargate import FARGATE, LocalFargate, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 JOB_IDS = itertools.count(9000)
@@ -32,19 +31,6 @@ import subprocess, sys, time
 print(subprocess.run(sys.argv[1:]).returncode, flush=True)
 time.sleep(600)
 """
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFargate]:
-    with local_fargate(tmp_path_factory.mktemp("fargate")) as running:
-        yield running
-
-
-@pytest.fixture
-def fargate(shared: LocalFargate) -> Iterator[LocalFargate]:
-    yield shared
-    shared.faults()
-    shared.assert_nothing_left()
 
 
 def reap(fargate: LocalFargate, *words: str) -> subprocess.CompletedProcess[str]:

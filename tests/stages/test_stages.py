@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
-from local_fargate import LocalFargate, local_fargate, until
+from local_fargate import LocalFargate, local_fargate, processes_in, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,21 +24,6 @@ if TYPE_CHECKING:
     MakeJob = Callable[..., JobCalls]
 
 JOB_IDS = itertools.count(7000)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFargate]:
-    with local_fargate(tmp_path_factory.mktemp("fargate")) as running:
-        yield running
-
-
-@pytest.fixture
-def fargate(shared: LocalFargate) -> Iterator[LocalFargate]:
-    shared.faults()
-    yield shared
-    shared.faults()
-    until(lambda: not shared.alive())
-    assert records(shared) == []
 
 
 @pytest.fixture
@@ -133,18 +117,8 @@ def test_records_are_private_and_hold_no_job_secret(fargate: LocalFargate, job: 
 
 
 def _environments_of(directory: Path) -> list[bytes]:
-    found = [(process / "environ").read_bytes() for process in _processes_in(directory)]
+    found = [Path(f"/proc/{pid}/environ").read_bytes() for pid in processes_in(directory)]
     assert found, "no ssh process found"
-    return found
-
-
-def _processes_in(directory: Path) -> list[Path]:
-    """The /proc directories of the processes that work in a directory: a job's connection."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (process / "cwd").readlink() == directory:
-                found.append(process)
     return found
 
 
@@ -360,9 +334,9 @@ def test_a_lost_master_is_replaced_and_the_key_is_pinned(
 
 
 def _kill_master(directory: Path) -> None:
-    for process in _processes_in(directory):
-        os.kill(int(process.name), signal.SIGKILL)
-    until(lambda: not _processes_in(directory))
+    for pid in processes_in(directory):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not processes_in(directory))
 
 
 def test_a_task_that_is_stopped_by_others_is_a_system_failure(

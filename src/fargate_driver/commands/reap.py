@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from fargate_driver import jobs, settings
+from fargate_driver.ecs import launch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
-from fargate_driver.ecs.launch import started_by
-from fargate_driver.ecs.target import Target
 from fargate_driver.errors import DriverError
 from fargate_driver.stages import sweep
 
@@ -66,10 +65,9 @@ def _stop_tasks_without_record(config: Settings, *, dry_run: bool) -> None:
     Records are written before RunTask and removed after StopTask, and they are read after ListTasks
     here: a task that is listed and has no record belongs to no running job.
     """
-    fargate, directory = config.fargate, str(config.task_metadata.directory)
-    target = Target(fargate.region, fargate.cluster, fargate.endpoint_url, fargate.assume_role)
-    ecs = Ecs(target, deadline=time.monotonic() + _PATIENCE)
-    listed = ecs.list_tasks(started_by(directory))
+    directory = str(config.task_metadata.directory)
+    ecs = Ecs(launch.target(config), deadline=time.monotonic() + _PATIENCE)
+    listed = ecs.list_tasks(launch.started_by(directory))
     known: set[str | None] = set()
     for place in jobs.all_directories(directory):
         record = jobs.load(place)

@@ -25,9 +25,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from fargate_driver.ecs import diagnosis
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
-from fargate_driver.ecs.verdict import Fault
 
 if TYPE_CHECKING:
     from fargate_driver.ecs.target import Target
@@ -281,17 +279,16 @@ def _explain(
         refused = not isinstance(error, HTTPClientError)
         return EcsError(text, operation, message=str(error), refused=refused), until
     problem = error.response.get("Error", {})
-    code = str(problem.get("Code", ""))
+    code, message = (str(problem.get(name) or "") for name in ("Code", "Message"))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    text = f"{operation} failed: {code}: {problem.get('Message') or 'no message'}"
-    throttled = code in _THROTTLING_CODES or any(words in text for words in _THROTTLING_WORDS)
-    message = str(problem.get("Message", ""))
-    verdict = diagnosis.of_api_error(operation, code, message, status=status)
-    if verdict.fault is not Fault.UNKNOWN:
-        text = f"{text}. {verdict.summary}: {verdict.remedy} [{verdict.name}]"
+    throttled = code in _THROTTLING_CODES or any(words in message for words in _THROTTLING_WORDS)
     served = 400 <= status < 500
+    # Calls that go well pay nothing for the table.
+    from fargate_driver.ecs import diagnosis
+
+    verdict = diagnosis.of_api_error(operation, code, message, status=status)
     explained = EcsError(
-        text,
+        verdict.beside(f"{operation} failed: {code}: {message or 'no message'}"),
         operation,
         code,
         message,

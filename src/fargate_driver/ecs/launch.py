@@ -9,6 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver.ecs.pace import Rate
+from fargate_driver.ecs.target import Target
 
 if TYPE_CHECKING:
     from fargate_driver.settings import Capacity, Settings
@@ -82,6 +83,12 @@ def _place(parameters: dict[str, Any], capacity: Capacity) -> None:
         network["subnets"] = list(capacity.subnets)
     if capacity.platform_version:
         parameters["platformVersion"] = capacity.platform_version
+
+
+def target(settings: Settings) -> Target:
+    """Where the settings want ECS to be called."""
+    fargate = settings.fargate
+    return Target(fargate.region, fargate.cluster, fargate.endpoint_url, fargate.assume_role)
 
 
 def started_by(directory: str) -> str:

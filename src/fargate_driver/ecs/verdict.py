@@ -129,6 +129,16 @@ class Verdict:
     raw: str
     source: str
 
+    def beside(self, words: str) -> str:
+        """AWS's words as they stand, and what they mean where that is known.
+
+        Args:
+            words: what was said, in full.
+        """
+        if self.fault is Fault.UNKNOWN:
+            return words
+        return f"{words}. {self.summary}: {self.remedy} [{self.name}]"
+
     @property
     def line(self) -> str:
         """All of it for the job's log: what, what to do, the name to look up, AWS's own words."""

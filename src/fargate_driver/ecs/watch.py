@@ -6,9 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.ecs import diagnosis
 from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedError
-from fargate_driver.ecs.verdict import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,11 +194,10 @@ def why_stopped(task: dict[str, Any]) -> str:
             facts.append(one["reason"])
         if facts:
             parts.append(f"container {one.get('name')}: {', '.join(facts)}")
-    raw = "; ".join(parts)
-    verdict = diagnosis.of_stopped_task(task)
-    if verdict.fault is Fault.UNKNOWN:
-        return raw
-    return f"{raw}. {verdict.summary}: {verdict.remedy} [{verdict.name}]"
+    # A start that goes well pays nothing for the table.
+    from fargate_driver.ecs import diagnosis
+
+    return diagnosis.of_stopped_task(task).beside("; ".join(parts))
 
 
 def private_address(task: dict[str, Any], container_name: str) -> str | None:

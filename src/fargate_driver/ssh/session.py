@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import time
 
 from fargate_driver.ssh.connection import log_reason
@@ -102,7 +103,7 @@ def run_script(
     # O_NONBLOCK: a FIFO must not hold the stage up before it is refused.
     with open(os.open(script_path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as script:
         found = os.fstat(script.fileno())
-        if found.st_mode & 0o170000 != 0o100000:  # stat.S_ISREG, see inode(7)
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(22, "not a regular file")  # errno.EINVAL
         size = found.st_size
         command = stage_command(
@@ -133,13 +134,8 @@ def end_stage(connection: Connection, stage: str, *, init_pid: int) -> None:
         MasterGoneError: There is no connection.
         SessionRefusedError: No session could be opened.
     """
-    command = kill_command(stage=stage, init_pid=init_pid, grace=_KILL_GRACE)
     deadline = time.monotonic() + _KILL_LIMIT
-    nothing = os.open("/dev/null", os.O_RDWR)
-    try:
-        session = Session(connection.directory, command, (nothing, nothing, nothing))
-    finally:
-        os.close(nothing)
+    session = _killer(connection.directory, stage, init_pid)
     try:
         poll = select.poll()
         poll.register(session, select.POLLIN)
@@ -147,6 +143,16 @@ def end_stage(connection: Connection, stage: str, *, init_pid: int) -> None:
             session.receive()
     finally:
         session.close()
+
+
+def _killer(directory: str, stage: str, init_pid: int) -> Session:
+    """Open a session that ends a stage's processes in the container, and then ends itself."""
+    command = kill_command(stage=stage, init_pid=init_pid, grace=_KILL_GRACE)
+    nothing = os.open("/dev/null", os.O_RDWR)
+    try:
+        return Session(directory, command, (nothing, nothing, nothing))
+    finally:
+        os.close(nothing)
 
 
 class _Stage:
@@ -296,16 +302,12 @@ class _Stage:
         """Begin to end the stage's processes; a session of its own does it in the container."""
         self._cancelled = True
         self._deadline = time.monotonic() + _KILL_LIMIT
-        command = kill_command(stage=self.name, init_pid=self._init_pid, grace=_KILL_GRACE)
-        nothing = os.open("/dev/null", os.O_RDWR)
         try:
-            self._killer = Session(self._directory, command, (nothing, nothing, nothing))
-            self._sessions[self._killer.fileno()] = self._killer
-            self._poll.register(self._killer, select.POLLIN)
+            self._killer = _killer(self._directory, self.name, self._init_pid)
         except MasterGoneError:
-            pass  # then the stage's own streams end as well
-        finally:
-            os.close(nothing)
+            return  # then the stage's own streams end as well
+        self._sessions[self._killer.fileno()] = self._killer
+        self._poll.register(self._killer, select.POLLIN)
 
     def outcome(self) -> Outcome:
         """What is known at the end."""

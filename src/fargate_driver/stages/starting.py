@@ -15,7 +15,6 @@ from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedError
 from fargate_driver.ecs.plan import Plan
 from fargate_driver.ecs.shared import SharedLooks
-from fargate_driver.ecs.target import Target
 from fargate_driver.ecs.watch import Watch
 from fargate_driver.errors import DriverError, JobConfigurationError
 from fargate_driver.ssh import keys
@@ -55,12 +54,7 @@ class Starter:
         self.deadline = time.monotonic() + config.fargate.start_timeout
         self._config = config
         self._directory = directory
-        target = Target(
-            config.fargate.region,
-            config.fargate.cluster,
-            config.fargate.endpoint_url,
-            config.fargate.assume_role,
-        )
+        target = launch.target(config)
         self._record = jobs.JobRecord(directory, this_job.describe(), target, owner)
         self._public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
         self.ecs = Ecs(target, deadline=self.deadline)
