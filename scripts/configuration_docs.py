@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from generated import DOCS, main, row
 
 from fargate_driver.flags import GLOBAL_FLAGS
 from fargate_driver.settings.file import CANDIDATES
 from fargate_driver.settings.load import JOB_VARIABLES
-from fargate_driver.settings.model import LISTS, SECTIONS, Key, keys_of
+from fargate_driver.settings.model import LISTS, SECTIONS, keys_of
+
+if TYPE_CHECKING:
+    from fargate_driver.settings.section import Key
 
 TARGET = DOCS / "configuration.md"
 
@@ -121,8 +125,10 @@ def _name(key: Key) -> str:
 def _default(key: Key) -> str:
     if key.default is ...:
         return "required"
-    if key.default in (None, "", {}):
+    if key.default in (None, "", {}, ()):
         return "none"
+    if isinstance(key.default, tuple):
+        return ", ".join(f"`{item}`" for item in key.default)
     if isinstance(key.default, bool):
         return f"`{str(key.default).lower()}`"
     return f"`{key.default:g}`" if isinstance(key.default, float) else f"`{key.default}`"

@@ -39,7 +39,11 @@ _THROTTLING_CODES = {
     "ThrottledException",
     "TooManyRequestsException",
 }
-_THROTTLING_WORDS = ("Rate exceeded", "ErrorCode: Throttling")
+_THROTTLING_WORDS = (
+    "Rate exceeded",
+    "ErrorCode: Throttling",
+    "Too many concurrent attempts to create a new revision",
+)
 """Throttling also comes wrapped in other errors
 (https://github.com/dagster-io/dagster/issues/33439)."""
 
@@ -195,6 +199,101 @@ class Ecs:
                 return arns
             parameters["nextToken"] = answer["nextToken"]
 
+    def describe_task_definition(
+        self, name: str, *, tags: bool = False
+    ) -> tuple[dict[str, Any], list[dict[str, str]]]:
+        """Call DescribeTaskDefinition.
+
+        Args:
+            name: family (for its latest active revision), family:revision, or an ARN of one.
+            tags: whether its tags are wanted too.
+
+        Returns:
+            The task definition, without moments of time, and its tags.
+
+        Raises:
+            EcsError: the call failed, or there is none.
+        """
+        parameters: dict[str, Any] = {"taskDefinition": name}
+        if tags:
+            parameters["include"] = ["TAGS"]
+        answer = self._call(
+            self._ecs.describe_task_definition, "DescribeTaskDefinition", parameters
+        )
+        content = answer["taskDefinition"].items()
+        timeless = {name: value for name, value in content if not isinstance(value, datetime)}
+        return timeless, answer.get("tags", [])
+
+    def active_task_definition(self, family: str) -> str | None:
+        """Call DescribeTaskDefinition for a family's latest active revision.
+
+        Returns:
+            `family:revision`, or None where there is none.
+
+        Raises:
+            EcsError: the call failed.
+        """
+        try:
+            found, _ = self.describe_task_definition(family)
+        except EcsError as e:
+            if e.code == "ClientException" and "Unable to describe" in e.message:
+                return None
+            raise
+        return _revision(found) if found.get("status") == "ACTIVE" else None
+
+    def register_task_definition(self, request: dict[str, Any]) -> str:
+        """Call RegisterTaskDefinition.
+
+        Args:
+            request: its parameters.
+
+        Returns:
+            `family:revision` of what was registered.
+
+        Raises:
+            EcsError: the call failed.
+        """
+        answer = self._call(self._ecs.register_task_definition, "RegisterTaskDefinition", request)
+        return _revision(answer["taskDefinition"])
+
+    def list_families(self, prefix: str) -> list[str]:
+        """Call ListTaskDefinitionFamilies, which the default IAM policy need not allow.
+
+        Args:
+            prefix: how their names begin.
+
+        Returns:
+            The families that have an active revision.
+
+        Raises:
+            EcsError: the call failed.
+        """
+        families: list[str] = []
+        parameters = {"familyPrefix": prefix, "status": "ACTIVE"}
+        while True:
+            answer = self._call(
+                self._ecs.list_task_definition_families, "ListTaskDefinitionFamilies", parameters
+            )
+            families += answer["families"]
+            if not answer.get("nextToken"):
+                return families
+            parameters["nextToken"] = answer["nextToken"]
+
+    def deregister_task_definition(self, definition: str) -> None:
+        """Call DeregisterTaskDefinition, which the default IAM policy need not allow.
+
+        Args:
+            definition: `family:revision`.
+
+        Raises:
+            EcsError: the call failed.
+        """
+        self._call(
+            self._ecs.deregister_task_definition,
+            "DeregisterTaskDefinition",
+            {"taskDefinition": definition},
+        )
+
     def public_address(self, network_interface: str) -> str | None:
         """Call EC2's DescribeNetworkInterfaces for a task's public address.
 
@@ -251,6 +350,10 @@ class Ecs:
                     raise error from e
             time.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _revision(definition: dict[str, Any]) -> str:
+    return f"{definition['family']}:{definition['revision']}"
 
 
 def _plain(task: dict[str, Any]) -> dict[str, Any]:

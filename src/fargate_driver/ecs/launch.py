@@ -12,6 +12,8 @@ from fargate_driver.ecs.pace import Rate
 from fargate_driver.ecs.target import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fargate_driver.settings import Capacity, Settings
 
 RATE = Rate(per_second=15.0, burst=5)
@@ -20,7 +22,14 @@ RATE = Rate(per_second=15.0, burst=5)
 are left to others."""
 
 
-def request(settings: Settings, public_key: str, capacity: Capacity | None) -> dict[str, Any]:
+def request(
+    settings: Settings,
+    public_key: str,
+    capacity: Capacity | None,
+    *,
+    definition: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Make the parameters of RunTask for one launch.
 
     Tags are sent only where the configuration has them, since they need an IAM right that users of
@@ -31,6 +40,9 @@ def request(settings: Settings, public_key: str, capacity: Capacity | None) -> d
         public_key: the job's public key, one line, for the container's SSH_PUBLIC_KEY.
         capacity: the entry of `[[Capacity]]` to start it on. None: neither launchType nor
             capacityProviderStrategy is sent, so that the cluster's default strategy decides.
+        definition: the task definition where it is not that of the configuration.
+        overrides: more for RunTask's `overrides`; its containerOverrides, where it has them, take
+            the place of those that are made here.
 
     Returns:
         Parameters as in https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html,
@@ -39,7 +51,7 @@ def request(settings: Settings, public_key: str, capacity: Capacity | None) -> d
     fargate = settings.fargate
     parameters: dict[str, Any] = {
         "cluster": fargate.cluster,
-        "taskDefinition": fargate.task_definition,
+        "taskDefinition": definition or fargate.task_definition,
         "networkConfiguration": {
             "awsvpcConfiguration": {
                 "subnets": list(fargate.subnets),
@@ -53,7 +65,8 @@ def request(settings: Settings, public_key: str, capacity: Capacity | None) -> d
                     "name": fargate.container_name,
                     "environment": [{"name": "SSH_PUBLIC_KEY", "value": public_key}],
                 }
-            ]
+            ],
+            **(overrides or {}),
         },
         "startedBy": started_by(str(settings.task_metadata.directory)),
         "clientToken": uuid.uuid4().hex,

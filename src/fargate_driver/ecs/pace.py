@@ -88,10 +88,10 @@ def hold(path: Path, rate: Rate, patience: float = 0.0) -> Iterator[Bucket | Non
         OSError: no such file can be kept there.
     """
     deadline = time.monotonic() + patience
-    file = _lock(path)
+    file = lock(path)
     while file is None and time.monotonic() < deadline:
         time.sleep(0.01)
-        file = _lock(path)
+        file = lock(path)
     if file is None:
         yield None
         return
@@ -163,7 +163,7 @@ def forget(root: Path) -> None:
                     path.unlink()
 
 
-def _lock(path: Path) -> int | None:
+def lock(path: Path) -> int | None:
     """Open and lock a file, or None where another process holds it."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

@@ -81,23 +81,41 @@ def load(env: RunnerEnvironment) -> Job:
     Raises:
         DriverError: The response is unreadable or incomplete, or there is no job at all.
     """
-    if env.job_response_file is None:
+    found = response(env)
+    if found is None:
         return _from_variables(env)
+    return _from_response(found, env, f"the job response {env.job_response_file}")
+
+
+def response(env: RunnerEnvironment) -> Any:
+    """Read the job as GitLab sent it.
+
+    Args:
+        env: The call's environment.
+
+    Returns:
+        The parsed JSON, whatever it is; None where there is no job response.
+
+    Raises:
+        DriverError: The response is unreadable.
+    """
+    if env.job_response_file is None:
+        return None
     path = Path(env.job_response_file)
     try:
-        text = path.read_bytes()
+        raw = path.read_bytes()
     except FileNotFoundError:
-        return _from_variables(env)
+        return None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise DriverError(f"the job response {path} can't be read: {error}") from error
     try:
-        response = json.loads(text)
+        # A response of `null` is no job, but it is a response.
+        return json.loads(raw) or {}
     except (ValueError, RecursionError) as error:
         raise DriverError(
-            f"the job response {path} is not valid JSON ({len(text)} bytes); "
+            f"the job response {path} is not valid JSON ({len(raw)} bytes); "
             "is the disk of the runner's host full?"
         ) from error
-    return _from_response(response, env, f"the job response {path}")
 
 
 def printable(text: str) -> str:
@@ -106,16 +124,16 @@ def printable(text: str) -> str:
 
 
 def _from_response(response: Any, env: RunnerEnvironment, source: str) -> Job:
-    info, runner = _table(response, "job_info"), _table(response, "runner_info")
-    repository = _repository(_table(response, "git_info").get("repo_url"), f"{source}: repo_url")
-    services = _field(response, "services")
-    image = _text(_table(response, "image").get("name"))
+    info, runner = table(response, "job_info"), table(response, "runner_info")
+    repository = _repository(table(response, "git_info").get("repo_url"), f"{source}: repo_url")
+    services = field(response, "services")
+    image = text(table(response, "image").get("name"))
     return Job(
-        id=_number(_field(response, "id"), f"{source}: id"),
+        id=_number(field(response, "id"), f"{source}: id"),
         project_id=_number(info.get("project_id"), f"{source}: project_id"),
         repository=repository,
         pipeline_id=_number_or_none(info.get("pipeline_id") or env.variable("CI_PIPELINE_ID")),
-        project_path=_text(info.get("project_full_path")) or _path(repository),
+        project_path=text(info.get("project_full_path")) or _path(repository),
         timeout=_number_or_none(runner.get("timeout")) or _DEFAULT_TIMEOUT,
         image=image or None,
         services=_names(services),
@@ -145,22 +163,25 @@ def _from_variables(env: RunnerEnvironment) -> Job:
     )
 
 
-def _field(value: Any, name: str) -> Any:
+def field(value: Any, name: str) -> Any:
+    """A field of what should be a JSON object; None where there is none."""
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _table(value: Any, name: str) -> dict[str, Any]:
-    found = _field(value, name)
+def table(value: Any, name: str) -> dict[str, Any]:
+    """A field that should be a JSON object; an empty one for anything else."""
+    found = field(value, name)
     return found if isinstance(found, dict) else {}
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """What should be a string; "" for anything else."""
     return value if isinstance(value, str) else ""
 
 
 def _names(services: Any) -> tuple[str, ...]:
     found = services if isinstance(services, list) else []
-    return tuple(name for service in found if (name := _text(_field(service, "name"))))
+    return tuple(name for service in found if (name := text(field(service, "name"))))
 
 
 def _number_or_none(value: Any) -> int | None:
@@ -180,7 +201,7 @@ def _number(value: Any, what: str) -> int:
 def _repository(value: Any, what: str) -> str:
     """The URL without user name and password: these are the job's token, new for each job."""
     try:
-        parts = urlsplit(_text(value))
+        parts = urlsplit(text(value))
         _ = parts.port  # raises for one that is no number
     except ValueError:
         parts = urlsplit("")

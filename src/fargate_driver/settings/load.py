@@ -53,8 +53,8 @@ def load(flags: Flags, env: RunnerEnvironment | None = None) -> Loaded:
     Args:
         flags: They beat all else.
         env: With it, the job's variables FARGATE_TASK_DEFINITION and FARGATE_PLATFORM_VERSION beat
-            the file, and a task definition must be known in the end. For prepare alone: the other
-            stages must not fail, or do something else, over a variable of the job.
+            the file, and a task definition or an image must be known in the end. For prepare
+            alone: the other stages must not fail, or do something else, over a variable of the job.
 
     Raises:
         ConfigurationError: Nothing usable; all mistakes at once, a line each.
@@ -69,12 +69,8 @@ def load(flags: Flags, env: RunnerEnvironment | None = None) -> Loaded:
             table[name] = str(folder / table[name])
     origins = _override(keys, flags, env)
     settings, mistakes, job_mistakes = _validate(keys, origins)
-    if env and settings and not settings.fargate.task_definition:
-        where = keys.where("Fargate", "TaskDefinition")
-        allowed, choice = keys_of("Fargate")["TaskDefinition"].allowed, "FARGATE_TASK_DEFINITION"
-        mistakes.append(
-            f"{where}: is missing; allowed: {allowed}; or the variable {choice} in the job"
-        )
+    if settings:
+        mistakes += _missing(keys, settings, env)
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))
     if job_mistakes or not settings:
@@ -126,6 +122,29 @@ def _validate(
             elif not any(mistake.startswith(where + ":") for mistake in mistakes):
                 mistakes.append(line)
     return settings, mistakes, job_mistakes
+
+
+def _missing(keys: Keys, settings: Settings, env: RunnerEnvironment | None) -> list[str]:
+    """What must be there because of something else; a line for each."""
+    images = settings.images
+    found = []
+    image = images.enabled and env and (images.default_image or env.variable("CI_JOB_IMAGE"))
+    if env and not settings.fargate.task_definition and not image:
+        allowed = keys_of("Fargate")["TaskDefinition"].allowed
+        instead = ["the variable FARGATE_TASK_DEFINITION in the job"]
+        if images.enabled:
+            instead += ["an image: in the job", "[Images] DefaultImage"]
+        where = keys.where("Fargate", "TaskDefinition")
+        found.append(f"{where}: is missing; allowed: {allowed}; or {', or '.join(instead)}")
+    wrong = {
+        "HelperImage": "is missing" if images.enabled and not images.helper_image else "",
+        "HelperSSHPort": "is SSHPort too" if images.ssh_port == images.helper_ssh_port else "",
+    }
+    for name, what in wrong.items():
+        if what:
+            where, allowed = keys.where("Images", name), keys_of("Images")[name].allowed
+            found.append(f"{where}: {what}; allowed: {allowed}")
+    return found
 
 
 def _key(location: tuple[int | str, ...]) -> tuple[str, int | None, str]:

@@ -6,50 +6,19 @@ docs/configuration.md and the error messages are made from it.
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - pydantic reads annotations at run time
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
-    Field,
     ValidationInfo,
     field_validator,
 )
 
 from fargate_driver.settings import values
-
-
-class Key(NamedTuple):
-    """One key of the file.
-
-    Attributes:
-        name: As the documentation spells it; the file may use any letter case.
-        about: Help: what it does.
-        allowed: What a value may be, as the end of an error message.
-        also: A second name, or None.
-        default: The value where the key is absent; ... where it is required.
-    """
-
-    name: str
-    about: str
-    allowed: str
-    also: str | None
-    default: Any
-
-
-def key(name: str, about: str, allowed: str, default: Any = ..., also: str | None = None) -> Any:
-    """A field of a section; the arguments are those of Key."""
-    return Field(
-        default, alias=name, description=about, json_schema_extra={"allowed": allowed, "also": also}
-    )
-
-
-class Section(BaseModel):
-    """Part of the file. Strict: as in the Go driver, "22" is no number and "true" no boolean."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+from fargate_driver.settings.images import Allow, Images
+from fargate_driver.settings.section import Key, Section, key
 
 
 class Fargate(Section):
@@ -128,15 +97,15 @@ class Fargate(Section):
     )
     builds_dir: Annotated[str, AfterValidator(values.absolute)] | None = key(
         "BuildsDir",
-        "Folder in the job's container for sources. "
-        "Where absent, builds_dir of the runner's config.toml.",
+        "Folder in the job's container for sources. Where absent, builds_dir of the runner's "
+        "config.toml; /builds with `[Images] Enabled`.",
         "an absolute path",
         None,
     )
     cache_dir: Annotated[str, AfterValidator(values.absolute)] | None = key(
         "CacheDir",
-        "Folder in the job's container for caches. "
-        "Where absent, cache_dir of the runner's config.toml.",
+        "Folder in the job's container for caches. Where absent, cache_dir of the runner's "
+        "config.toml; /cache with `[Images] Enabled`.",
         "an absolute path",
         None,
     )
@@ -309,7 +278,19 @@ class Settings(Section):
         "a [[Capacity]] for each",
         [],
     )
+    images: Images = key("Images", "Run jobs in the images that they ask for.", "a table", Images())
+    allow: Allow = key("Allow", "What the authors of jobs may choose.", "a table", Allow())
     task_definition_source: Literal["flag", "job", "file"] = "file"
+
+    @property
+    def builds_dir(self) -> str | None:
+        """The folder for sources; None where the runner's own configuration tells."""
+        return self.fargate.builds_dir or ("/builds" if self.images.enabled else None)
+
+    @property
+    def cache_dir(self) -> str | None:
+        """The folder for caches; None where the runner's own configuration tells."""
+        return self.fargate.cache_dir or ("/cache" if self.images.enabled else None)
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -318,6 +299,8 @@ SECTIONS: dict[str, type[Section]] = {
     "Capacity": Capacity,
     "TaskMetadata": TaskMetadata,
     "SSH": SSH,
+    "Images": Images,
+    "Allow": Allow,
 }
 LISTS = {"Capacity"}
 """The sections that a file may have more than one of: `[[Capacity]]`."""

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 # Amazon Resource Names of all partitions: aws, aws-cn, aws-us-gov and the isolated ones.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
-_ARN = r"arn:aws[a-z-]*:{service}:{region}:[0-9]{{12}}:{resource}"
+ARN = r"arn:aws[a-z-]*:{service}:{region}:[0-9]{{12}}:{resource}"
 _NAME = "[A-Za-z0-9_-]{1,255}"
 
-CLUSTER = "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}|" + _ARN.format(
+CLUSTER = "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}|" + ARN.format(
     service="ecs", region="[a-z0-9-]+", resource=f"cluster/{_NAME}"
 )
 REGION = "[a-z][a-z0-9-]{1,62}"
 SUBNET = "subnet-[A-Za-z0-9-]{1,64}"
 SECURITY_GROUP = "sg-[A-Za-z0-9-]{1,64}"
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html: taskDefinition.
-TASK_DEFINITION = "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}(:[1-9][0-9]{0,9})?|" + _ARN.format(
+TASK_DEFINITION = "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}(:[1-9][0-9]{0,9})?|" + ARN.format(
     service="ecs", region="[a-z0-9-]+", resource=f"task-definition/{_NAME}(:[1-9][0-9]{{0,9}})?"
 )
 PLATFORM_VERSION = "LATEST|[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}"
 PROVIDER = "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}"
 CONTAINER = "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}"
-ROLE = _ARN.format(service="iam", region="", resource="role/[!-~]{1,512}")
+ROLE = ARN.format(service="iam", region="", resource="role/[!-~]{1,512}")
 USER = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Tag.html
 TAG_TEXT = re.compile(r"[\w .:/=+@-]*")

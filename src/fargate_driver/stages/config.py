@@ -37,12 +37,11 @@ def main(flags: Flags) -> int:
     # Once per job, and into the job's log only where the operator has no log of their own.
     for warning in loaded.warnings:
         logger.warning("%s", warning)
-    fargate = loaded.settings.fargate
     answer = {
         "driver": {"name": "fargate", "version": __version__},
         "hostname": socket.gethostname(),
-        "builds_dir": fargate.builds_dir,
-        "cache_dir": fargate.cache_dir,
+        "builds_dir": loaded.settings.builds_dir,
+        "cache_dir": loaded.settings.cache_dir,
     }
     text = json.dumps({name: value for name, value in answer.items() if value is not None})
     try:

@@ -1,0 +1,275 @@
+"""Deriving a task definition from what a job asks for.
+
+The request holds nothing of a single job, so that all jobs with the same image and services share
+one definition. Its family is named by its hash: what ECS makes of it, with defaults filled in and
+parts reordered, is never compared. Source of the fields:
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fargate_driver.ecs import reference
+from fargate_driver.ecs.patterns import matches
+from fargate_driver.errors import DriverError, JobConfigurationError
+
+if TYPE_CHECKING:
+    from fargate_driver.gitlab.images import JobImages, Service
+    from fargate_driver.settings import Settings
+
+INJECTOR_CONTAINER = "injector"
+HELPER_CONTAINER = "helper"
+"""Fetches sources, and keeps caches and artifacts."""
+TOOLS = "/opt/fargate"
+"""Where the driver's tools are, in the helper's image and in the job's container."""
+_INJECTED = "/mnt/fargate"
+_TOOLS_VOLUME, _BUILDS_VOLUME, _CACHE_VOLUME = "fargate-tools", "fargate-builds", "fargate-cache"
+_DEFAULT_CPU, _DEFAULT_MEMORY = 1024, 2048
+"""CPU units and MiB of a job that nobody said anything about."""
+_FORM = 1
+"""To be raised when a base task definition is merged in another way than before."""
+_MOST_CONTAINERS = 10
+"""https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html"""
+_KEPT = (
+    "executionRoleArn",
+    "taskRoleArn",
+    "cpu",
+    "memory",
+    "ephemeralStorage",
+    "runtimePlatform",
+    "proxyConfiguration",
+)
+_KEPT_OF_JOB_CONTAINER = (
+    "cpu",
+    "memory",
+    "memoryReservation",
+    "environment",
+    "environmentFiles",
+    "secrets",
+    "mountPoints",
+    "volumesFrom",
+    "dependsOn",
+    "linuxParameters",
+    "ulimits",
+    "logConfiguration",
+    "systemControls",
+    "dockerLabels",
+    "stopTimeout",
+    "readonlyRootFilesystem",
+)
+"""The rest of it is about the image that it had: entrypoint, health check, user, ports."""
+
+
+class Base(NamedTuple):
+    """The task definition to derive from.
+
+    Attributes:
+        arn: With its revision, which never changes.
+        content: As DescribeTaskDefinition shows it.
+        tags: As DescribeTaskDefinition shows them; only where they are to be copied to tasks.
+    """
+
+    arn: str
+    content: dict[str, Any]
+    tags: list[dict[str, str]]
+
+
+def derive(
+    config: Settings, images: JobImages, architecture: str | None, base: Base | None
+) -> dict[str, Any]:
+    """Make the parameters of RegisterTaskDefinition.
+
+    Args:
+        config: The settings.
+        images: What the job runs in.
+        architecture: What the job chose, X86_64 or ARM64; None for nothing.
+        base: The task definition that `[Images] BaseTaskDefinition` names, or None.
+
+    Raises:
+        JobConfigurationError: The job has too many services.
+        DriverError: The base takes names that the driver needs.
+    """
+    request = _task(config, architecture, base)
+    template, others = _split(config, base)
+    containers = [
+        *_own(config, images, template),
+        *(_service(config, service, template) for service in images.services),
+    ]
+    names = {container["name"] for container in containers}
+    for other in others:
+        if other["name"] in names:
+            raise _taken(config, f"a container named {other['name']}")
+    containers += others
+    if len(containers) > _MOST_CONTAINERS:
+        room = _MOST_CONTAINERS - len(containers) + len(images.services)
+        raise JobConfigurationError(
+            f"services: {len(images.services)} of them are too many; a Fargate task has"
+            f" {_MOST_CONTAINERS} containers at most, which leaves room for {room} services"
+        )
+    request["containerDefinitions"] = containers
+    if base and base.tags:
+        request["tags"] = base.tags
+    identity = json.dumps([_FORM, base.arn if base else None, request], sort_keys=True)
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:20]
+    return {"family": f"{config.images.family}-{digest}", **request}
+
+
+def _task(config: Settings, architecture: str | None, base: Base | None) -> dict[str, Any]:
+    """All but the containers."""
+    images = config.images
+    content = base.content if base else {}
+    request: dict[str, Any] = {name: content[name] for name in _KEPT if content.get(name)}
+    request |= {"networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"]}
+    for name, value, default in (
+        ("cpu", images.cpu, _DEFAULT_CPU),
+        ("memory", images.memory, _DEFAULT_MEMORY),
+    ):
+        if value or name not in request:
+            request[name] = str(value or default)
+    for name, role in (
+        ("executionRoleArn", images.execution_role),
+        ("taskRoleArn", images.task_role),
+    ):
+        if role:
+            request[name] = role
+    if images.ephemeral_storage:
+        request["ephemeralStorage"] = {"sizeInGiB": images.ephemeral_storage}
+    platform: dict[str, str | None] = {
+        "cpuArchitecture": "X86_64",
+        "operatingSystemFamily": "LINUX",
+    }
+    platform |= request.get("runtimePlatform", {})
+    if architecture or images.architecture:
+        platform["cpuArchitecture"] = architecture or images.architecture
+    request["runtimePlatform"] = platform
+    volumes = content.get("volumes", [])
+    for volume in (_TOOLS_VOLUME, _BUILDS_VOLUME, _CACHE_VOLUME):
+        if any(other.get("name") == volume for other in volumes):
+            raise _taken(config, f"a volume named {volume}")
+        request.setdefault("volumes", []).append({"name": volume})
+    request["volumes"] += volumes
+    return request
+
+
+def _split(config: Settings, base: Base | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the base says about the job's container, and its other containers."""
+    template: dict[str, Any] = {}
+    others = []
+    for container in base.content.get("containerDefinitions", []) if base else []:
+        if container.get("name") == config.fargate.container_name:
+            template = {k: container[k] for k in _KEPT_OF_JOB_CONTAINER if k in container}
+        else:
+            others.append(container)
+    if "linuxParameters" in template:
+        # The driver's own init has to be the first process.
+        template["linuxParameters"] = {
+            **template["linuxParameters"],
+            "initProcessEnabled": False,
+        }
+    return template, others
+
+
+def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[dict[str, Any]]:
+    """The containers without which there is no job."""
+    settings = config.images
+    helper_image = str(settings.helper_image)
+    name = config.fargate.container_name
+    if name in (INJECTOR_CONTAINER, HELPER_CONTAINER):
+        raise DriverError(
+            f"[Fargate] ContainerName: {name} is the driver's own container where [Images] is"
+            " enabled; give the job's another name"
+        )
+    builds, cache = config.builds_dir, config.cache_dir
+    shared = _mounts(config)
+    hosts = ",".join(alias for service in images.services for alias in service.aliases)
+    tools_for_all = {"sourceVolume": _TOOLS_VOLUME, "containerPath": _INJECTED, "readOnly": False}
+    tools = {"sourceVolume": _TOOLS_VOLUME, "containerPath": TOOLS, "readOnly": True}
+    ready = {"containerName": INJECTOR_CONTAINER, "condition": "SUCCESS"}
+
+    def init(port: int) -> list[str]:
+        return [f"{TOOLS}/init", "--port", str(port), *(["--hosts", hosts] if hosts else [])]
+
+    user = images.image.user or ("0" if settings.run_as == "root" else None)
+    return [
+        {
+            **_container(config, INJECTOR_CONTAINER, helper_image, template),
+            "essential": False,
+            "entryPoint": [f"{TOOLS}/inject", _INJECTED, str(builds), str(cache)],
+            "command": [],
+            "user": "0",
+            "mountPoints": [tools_for_all, *shared],
+        },
+        {
+            **_container(config, HELPER_CONTAINER, helper_image, template),
+            "essential": True,
+            "entryPoint": init(settings.helper_ssh_port),
+            "command": [],
+            "user": "0",
+            "mountPoints": shared,
+            "dependsOn": [ready],
+        },
+        {
+            **template,
+            **_container(config, name, images.image.name, template),
+            "essential": True,
+            "entryPoint": init(settings.ssh_port),
+            "command": [],
+            **({"user": user} if user else {}),
+            "mountPoints": [tools, *shared, *template.get("mountPoints", [])],
+            "dependsOn": [ready, *template.get("dependsOn", [])],
+        },
+    ]
+
+
+def _service(config: Settings, service: Service, template: dict[str, Any]) -> dict[str, Any]:
+    container = {
+        **_container(config, service.container, service.name, template),
+        "essential": False,
+        # As on GitLab's Docker executor.
+        "mountPoints": _mounts(config),
+        "dependsOn": [{"containerName": INJECTOR_CONTAINER, "condition": "SUCCESS"}],
+    }
+    if service.entrypoint:
+        container["entryPoint"] = list(service.entrypoint)
+    if service.command and not service.secret_command:
+        container["command"] = list(service.command)
+    if service.user:
+        container["user"] = service.user
+    return container
+
+
+def _container(config: Settings, name: str, image: str, template: dict[str, Any]) -> dict[str, Any]:
+    """What is the same for every container of ours."""
+    container: dict[str, Any] = {"name": name, "image": image}
+    if "logConfiguration" in template:
+        container["logConfiguration"] = template["logConfiguration"]
+    secret = _credentials(config.images.registry_credentials, image)
+    if secret:
+        container["repositoryCredentials"] = {"credentialsParameter": secret}
+    return container
+
+
+def _mounts(config: Settings) -> list[dict[str, Any]]:
+    places = ((_BUILDS_VOLUME, config.builds_dir), (_CACHE_VOLUME, config.cache_dir))
+    return [{"sourceVolume": v, "containerPath": path, "readOnly": False} for v, path in places]
+
+
+def _credentials(secrets: dict[str, str], image: str) -> str | None:
+    """The secret to pull an image with: that of the longest pattern, which is the closest."""
+    parts = reference.parse(image)
+    fitting = [
+        pattern
+        for pattern in secrets
+        if matches(pattern, parts.registry) or matches(pattern, parts.repository)
+    ]
+    return secrets[max(fitting, key=len)] if fitting else None
+
+
+def _taken(config: Settings, what: str) -> DriverError:
+    return DriverError(
+        f"[Images] BaseTaskDefinition: {config.images.base_task_definition} has {what}, which the"
+        " driver needs for itself; give it another name"
+    )

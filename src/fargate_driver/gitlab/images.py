@@ -1,0 +1,319 @@
+"""Which image and services a job asks for, as `image:` and `services:` have it.
+
+Source: `Image` in https://gitlab.com/gitlab-org/gitlab-runner/-/blob/main/common/spec/spec.go, and
+https://docs.gitlab.com/ci/services/#accessing-the-services for the names of services.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fargate_driver.ecs import reference
+from fargate_driver.ecs.patterns import any_matches
+from fargate_driver.errors import DriverError, JobConfigurationError
+from fargate_driver.gitlab import job
+from fargate_driver.gitlab.job import field, table, text
+from fargate_driver.gitlab.variables import Variables
+from fargate_driver.settings.values import PORTS, shown
+
+if TYPE_CHECKING:
+    from fargate_driver.gitlab.environment import RunnerEnvironment
+    from fargate_driver.settings import Settings
+
+_ALIAS = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?")
+_ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64", "linux/arm64/v8": "ARM64"}
+_PLAIN = {"", "sh", "/bin/sh", "bash", "/bin/bash", "/usr/bin/bash", "-c", "/usr/bin/env"}
+"""Words of an entrypoint that only opens a shell, which the driver does anyway."""
+HEALTH_CHECK_PORT = "HEALTHCHECK_TCP_PORT"
+"""https://docs.gitlab.com/ci/services/#how-the-health-check-of-services-works"""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The image that a job's script runs in.
+
+    Attributes:
+        name: With registry and tag as far as they are written.
+        user: Who runs the script; None for whom the settings choose.
+    """
+
+    name: str
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service beside a job.
+
+    Attributes:
+        name: Its image's name.
+        aliases: The host names that it is reached by, in GitLab's order.
+        container: The name of its container.
+        entrypoint: In place of the image's; None for that.
+        command: In place of the image's; None for that.
+        secret_command: Whether the command must not stand in a task definition.
+        user: Who runs it; None for the image's own.
+        variables: Its environment, on top of the image's.
+        ports: Where its job says by itself that it listens.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    container: str
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    secret_command: bool = False
+    user: str | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+    ports: tuple[int, ...] = ()
+
+    @property
+    def health_check_port(self) -> int | None:
+        """The port that the job wants to be awaited."""
+        return next(iter(_port(dict(self.variables).get(HEALTH_CHECK_PORT, ""))), None)
+
+
+class JobImages(NamedTuple):
+    """What a job runs in.
+
+    Attributes:
+        image: For the script.
+        services: Beside it.
+        architecture: What `image: docker: platform:` asks for, as ECS calls it; None for nothing.
+        warnings: For the job's author.
+    """
+
+    image: Image
+    services: tuple[Service, ...]
+    architecture: str | None
+    warnings: tuple[str, ...]
+
+
+def wanted(config: Settings, env: RunnerEnvironment) -> JobImages | None:
+    """Read and check what a job asks for.
+
+    Args:
+        config: The settings, with the job's choice of a task definition applied.
+        env: The call's environment.
+
+    Returns:
+        None where the job runs in a task definition that is there: `[Images]` is not enabled, the
+        job chose a task definition, or there is no image.
+
+    Raises:
+        JobConfigurationError: The job asks for what is not allowed or makes no sense; a line each.
+        DriverError: The job response is missing or unreadable.
+    """
+    chosen = config.task_definition_source == "job"
+    if not config.images.enabled or chosen:
+        return None
+    response = job.response(env)
+    if response is None:
+        raise DriverError(
+            "[Images]: gitlab-runner handed over no job response (JOB_RESPONSE_FILE), without which"
+            " it is not known what is secret; update it to 14.1 or later"
+        )
+    return _Reader(config, env, response).read()
+
+
+class _Reader:
+    def __init__(self, config: Settings, env: RunnerEnvironment, response: Any) -> None:
+        self._config = config
+        self._response = response
+        self._variables = Variables(response, env)
+        self._mistakes: list[str] = []
+        self._warnings: list[str] = []
+        self._architectures: set[str] = set()
+
+    def read(self) -> JobImages | None:
+        image = self._image()
+        if image is None:
+            return None
+        services = self._services()
+        if len(self._architectures) > 1:
+            self._mistakes.append("image: docker: platform: differs between image and services")
+        if self._mistakes:
+            raise JobConfigurationError("\n".join(self._mistakes))
+        architecture = next(iter(self._architectures), None)
+        return JobImages(image, services, architecture, tuple(self._warnings))
+
+    def _image(self) -> Image | None:
+        given = table(self._response, "image")
+        name = text(given.get("name"))
+        if not name:
+            default = self._config.images.default_image
+            return Image(default) if default else None
+        self._check_name("image", name, self._config.allow.images, "Images")
+        entrypoint = _words(given.get("entrypoint")) or ()
+        if not _PLAIN.issuperset(entrypoint):
+            self._warnings.append("the image's entrypoint is not run: scripts start in a shell")
+        return Image(name, self._options("image", given))
+
+    def _services(self) -> tuple[Service, ...]:
+        found = field(self._response, "services")
+        services: list[Service] = []
+        taken: set[str] = set()
+        for given in found if isinstance(found, list) else []:
+            name = text(field(given, "name"))
+            if not self._check_name("services", name, self._config.allow.services, "Services"):
+                continue
+            aliases = tuple(a for a in self._aliases(name, given) if a not in taken)
+            if not aliases:
+                # As GitLab's Docker executor has it: without a name of its own nobody would use it.
+                self._warnings.append(f"service {shown(name)} is there already; give it an alias")
+                continue
+            taken.update(aliases)
+            services.append(self._service(len(services) + 1, name, aliases, given))
+        self._check_ports(services)
+        return tuple(services)
+
+    def _service(
+        self, number: int, name: str, aliases: tuple[str, ...], given: dict[str, Any]
+    ) -> Service:
+        own = _words(given.get("entrypoint"))
+        command = _words(given.get("command"))
+        if secret := self._variables.secret_in(*(own or ())):
+            self._mistakes.append(_shown_to_all(f"entrypoint of service {shown(name)}", secret))
+        secret = self._variables.secret_in(*(command or ()))
+        if secret and not self._config.images.service_secrets:
+            self._mistakes.append(_shown_to_all(f"command of service {shown(name)}", secret))
+        readable = re.sub(r"[^A-Za-z0-9_-]+", "-", aliases[-1])[:60].strip("-") or "x"
+        variables, port = self._environment(name, given)
+        return Service(
+            name=name,
+            aliases=aliases,
+            container=f"service-{number}-{readable}",
+            entrypoint=own,
+            command=command,
+            secret_command=bool(secret),
+            user=self._options(f"service {shown(name)}", given),
+            variables=tuple(variables.items()),
+            ports=tuple(dict.fromkeys(_ports(given) + port)),
+        )
+
+    def _environment(self, name: str, given: dict[str, Any]) -> tuple[dict[str, str], list[int]]:
+        """The variables of a service, and the port that its own ones name."""
+        secrets = self._config.images.service_secrets
+        found: dict[str, str] = {}
+        left_out = []
+        for key, value in self._variables.for_services().items():
+            # The job's author may have put a masked variable into one that is not.
+            if secrets or not self._variables.secret_in(value):
+                found[key] = value
+            else:
+                left_out.append(key)
+        own = given.get("variables")
+        port: list[int] = []
+        for variable in own if isinstance(own, list) else []:
+            key, raw = text(field(variable, "key")), text(field(variable, "value"))
+            value = raw if field(variable, "raw") is True else self._variables.expand(raw)
+            secret = field(variable, "masked") is True or self._variables.secret_in(
+                *({value} if field(variable, "raw") is True else {raw, value})
+            )
+            found.pop(key, None)
+            if secret and not secrets:
+                left_out.append(key)
+            elif key:
+                found[key] = value
+                port += _port(value) if key == HEALTH_CHECK_PORT else []
+        if left_out:
+            names = ", ".join(shown(key) for key in sorted(set(left_out)))
+            self._warnings.append(
+                f"service {shown(name)} doesn't get {names}: masked, and ECS would show it to"
+                " whoever may read tasks; [Images] ServiceSecrets of the runner's operator"
+                " allows it"
+            )
+        return found, port
+
+    def _check_name(self, where: str, name: str, allowed: tuple[str, ...], key: str) -> bool:
+        secret = self._variables.secret_in(name)
+        if secret:
+            self._mistakes.append(_shown_to_all(f"{where}: the name of an image", secret))
+            return False
+        try:
+            reference.parse(name)
+        except ValueError as error:
+            self._mistakes.append(f"{where}: {shown(name)} {error}")
+            return False
+        if not any_matches(allowed, name):
+            patterns = ", ".join(allowed[:10]) + (" …" if len(allowed) > 10 else "")
+            self._mistakes.append(
+                f"{where}: {shown(name)} may not be used on this runner; allowed"
+                f" ([Allow] {key}): {patterns or 'none'}"
+            )
+            return False
+        return True
+
+    def _aliases(self, name: str, given: dict[str, Any]) -> list[str]:
+        plain = reference.parse(name).without_port
+        aliases = [plain.replace("/", "__"), plain.replace("/", "-")]
+        for alias in text(given.get("alias")).replace(",", " ").split():
+            if _ALIAS.fullmatch(alias) and not self._variables.secret_in(alias):
+                aliases.append(alias)
+            else:
+                self._warnings.append(
+                    f"service {shown(name)}: its alias {shown(alias)} is no host name; left out"
+                )
+        return list(dict.fromkeys(aliases))
+
+    def _options(self, where: str, given: dict[str, Any]) -> str | None:
+        """Take in the platform; returns the user."""
+        docker = table(given.get("executor_opts"), "docker")
+        platform = self._variables.expand(text(docker.get("platform")))
+        if platform in _ARCHITECTURES:
+            self._architectures.add(_ARCHITECTURES[platform])
+        elif platform:
+            known = ", ".join(_ARCHITECTURES)
+            self._mistakes.append(
+                f"{where}: docker: platform: {shown(platform)} is not one of {known}"
+            )
+        given_user = docker.get("user")
+        number = isinstance(given_user, int) and not isinstance(given_user, bool)
+        user = self._variables.expand(shown(given_user) if number else text(given_user))
+        if not user:
+            return None
+        if not _USER.fullmatch(user) or self._variables.secret_in(user):
+            self._mistakes.append(
+                f"{where}: docker: user: {shown(user)} is no user; allowed: a name or number, and"
+                " optionally a colon and a group"
+            )
+        return user
+
+    def _check_ports(self, services: list[Service]) -> None:
+        images = self._config.images
+        users = {images.ssh_port: "the driver's SSH", images.helper_ssh_port: "the driver's SSH"}
+        for service in services:
+            for port in service.ports:
+                other = users.setdefault(port, service.name)
+                if other is not service.name:
+                    self._mistakes.append(
+                        f"services: {shown(service.name)} and {other} both listen at port {port},"
+                        " which all containers of a Fargate task share; give one another port"
+                    )
+
+
+def _shown_to_all(where: str, variable: str) -> str:
+    return (
+        f"{where} holds the value of the masked variable {variable}, and ECS would show it to"
+        " whoever may read task definitions; unmask the variable, or don't use it there"
+    )
+
+
+def _words(value: Any) -> tuple[str, ...] | None:
+    """A command of one word or more; None for anything else."""
+    usable = isinstance(value, list) and value and all(isinstance(word, str) for word in value)
+    return tuple(value) if usable else None
+
+
+def _ports(given: dict[str, Any]) -> list[int]:
+    found = given.get("ports")
+    numbers = [field(port, "number") for port in (found if isinstance(found, list) else [])]
+    return [port for number in numbers for port in _port(str(number))]
+
+
+def _port(value: str) -> list[int]:
+    usable = value.isascii() and value.isdigit() and len(value) <= 5 and 0 < int(value) <= PORTS
+    return [int(value)] if usable else []

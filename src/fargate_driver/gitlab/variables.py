@@ -1,0 +1,104 @@
+"""The job's variables, where the driver itself fills them in or hands them to services.
+
+What is masked, a file or public is told by the job response; values, expanded by gitlab-runner,
+come from the environment. Source: `Variable` in
+https://gitlab.com/gitlab-org/gitlab-runner/-/blob/main/common/spec/variables.go; what services get:
+https://docs.gitlab.com/ci/services/#passing-cicd-variables-to-services.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from fargate_driver.gitlab.job import field, table, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fargate_driver.gitlab.environment import RunnerEnvironment
+
+_REFERENCE = re.compile(r"\$(?:\{([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*)|(\$))")
+_PREDEFINED = re.compile(r"(CI|GITLAB|FF|RUNNER|GIT|FARGATE)(_.*)?")
+"""Variables for scripts and for the runner: services have no use for them, and room is short."""
+_SHORTEST = 4
+"""Characters from which a masked value is looked for in other texts. GitLab masks none below 8;
+values of `secrets:` have no such limit, but a shorter one would be found everywhere."""
+
+
+class Variables:
+    """The variables of a job.
+
+    Args:
+        response: The job response.
+        env: The call's environment.
+    """
+
+    def __init__(self, response: Any, env: RunnerEnvironment) -> None:
+        self._env = env
+        given = list(_variables(response))
+        self._raw = {name: text(variable.get("value")) for name, variable in given}
+        self._files = {name for name, variable in given if variable.get("file") is True}
+        # One that is masked anywhere stays so, whatever overrides it.
+        masked = {name for name, variable in given if variable.get("masked") is True}
+        masked |= table(response, "secrets").keys()
+        self._public = {name for name, variable in given if variable.get("public") is True}
+        self._public -= masked | self._files
+        self._masked = {name: self._values(name, given) for name in sorted(masked)}
+        token = text(field(response, "token"))
+        self._masked.setdefault("CI_JOB_TOKEN", set()).add(token)
+
+    def expand(self, value: str) -> str:
+        """Fill in variables as gitlab-runner does: unknown ones are empty, `$$` is `$`.
+
+        A variable of the type file is the path that scripts find it at, not its content.
+        """
+        return _REFERENCE.sub(self._value, value)
+
+    def secret_in(self, *values: str) -> str | None:
+        """The name of a masked variable that one of the texts holds, or refers to; else None.
+
+        Args:
+            values: Texts before and after expansion.
+        """
+        for value in values:
+            for match in _REFERENCE.finditer(value):
+                name = match[1] or match[2]
+                if name in self._masked and name not in self._files:
+                    return name
+            for name, secrets in self._masked.items():
+                if any(len(secret) >= _SHORTEST and secret in value for secret in secrets):
+                    return name
+        return None
+
+    def for_services(self) -> dict[str, str]:
+        """The job's variables that services get: public ones, without predefined ones."""
+        return {
+            name: self._expanded(name)
+            for name in sorted(self._public)
+            if not _PREDEFINED.fullmatch(name)
+        }
+
+    def _expanded(self, name: str) -> str:
+        value = self._env.variable(name)
+        return self.expand(self._raw[name]) if value is None else value
+
+    def _value(self, match: re.Match[str]) -> str:
+        if match[3]:
+            return "$"
+        name = match[1] or match[2] or ""
+        if name in self._files:
+            return f"{self._env.variable('RUNNER_TEMP_PROJECT_DIR') or ''}/{name}"
+        return self._env.variable(name) or ""
+
+    def _values(self, name: str, given: list[tuple[str, dict[str, Any]]]) -> set[str]:
+        values = {text(variable.get("value")) for key, variable in given if key == name}
+        return values | {self._env.variable(name) or ""}
+
+
+def _variables(response: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    given = field(response, "variables")
+    for variable in given if isinstance(given, list) else []:
+        name = text(field(variable, "key"))
+        if name:
+            yield name, variable
