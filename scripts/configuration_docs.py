@@ -113,7 +113,7 @@ def _section(section: str) -> str:
     rows = "\n".join(
         row(_name(key), key.about, key.allowed, _default(key))
         for key in keys_of(section).values()
-        if key.name not in SECTIONS
+        if section or key.name not in SECTIONS
     )
     return f"## {title}\n\n| Key | What it does | Allowed | Default |\n|---|---|---|---|\n{rows}\n"
 

@@ -15,6 +15,7 @@ from fargate_driver.flags import GLOBAL_FLAGS, STAGES, Flags
 COMMANDS = {
     "try": ("try_", "try_", "Run one job from start to end, on an embedded Fargate or your own."),
     "reap": ("reap", "reap", "Stop tasks of jobs that are over, and remove what they left."),
+    "images": ("images", "images", "List, or prune, the task definitions derived for images."),
     "local": ("local", "local", "Run the embedded Fargate."),
 }
 

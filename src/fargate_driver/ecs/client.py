@@ -209,7 +209,7 @@ class Ecs:
             tags: whether its tags are wanted too.
 
         Returns:
-            The task definition, without moments of time, and its tags.
+            The task definition, with moments in seconds since the epoch, and its tags.
 
         Raises:
             EcsError: the call failed, or there is none.
@@ -220,9 +220,7 @@ class Ecs:
         answer = self._call(
             self._ecs.describe_task_definition, "DescribeTaskDefinition", parameters
         )
-        content = answer["taskDefinition"].items()
-        timeless = {name: value for name, value in content if not isinstance(value, datetime)}
-        return timeless, answer.get("tags", [])
+        return _plain(answer["taskDefinition"]), answer.get("tags", [])
 
     def active_task_definition(self, family: str) -> str | None:
         """Call DescribeTaskDefinition for a family's latest active revision.
@@ -356,11 +354,11 @@ def _revision(definition: dict[str, Any]) -> str:
     return f"{definition['family']}:{definition['revision']}"
 
 
-def _plain(task: dict[str, Any]) -> dict[str, Any]:
-    """A task that JSON can hold, without the request's overrides: nobody's business elsewhere."""
+def _plain(answer: dict[str, Any]) -> dict[str, Any]:
+    """What JSON can hold, without the request's overrides: nobody's business elsewhere."""
     return {
         name: value.timestamp() if isinstance(value, datetime) else value
-        for name, value in task.items()
+        for name, value in answer.items()
         if name not in ("attributes", "overrides")
     }
 

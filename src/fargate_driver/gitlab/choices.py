@@ -88,10 +88,11 @@ class Choices(NamedTuple):
             if size and size[0] == (self.cpu or size[0]) and size[1] == (self.memory or size[1]):
                 return size
         both = ("FARGATE_CPU", self.cpu), ("FARGATE_MEMORY", self.memory)
-        names = " and ".join(name for name, value in both if value)
+        names = [name for name, value in both if value]
+        what = f"variable{'s' * (len(names) - 1)} {' and '.join(names)}"
         near = sizes.nearest(*wanted, **most)
         raise JobConfigurationError(
-            f"{names}: Fargate has no tasks of {_shown_size(*wanted)}"
+            f"{what}: Fargate has no tasks of {_shown_size(*wanted)}"
             + (f"; the nearest that is allowed: {_shown_size(*near)}" if near else "")
         )
 
@@ -148,7 +149,8 @@ class _Reader:
         )
 
     def _wrong(self, where: str, what: str) -> None:
-        self.mistakes.append(f"{where}: {what}")
+        kind = "variable " if where.startswith("FARGATE_") else ""
+        self.mistakes.append(f"{kind}{where}: {what}")
 
     def _forbidden(self, where: str, key: str) -> None:
         self._wrong(

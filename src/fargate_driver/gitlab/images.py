@@ -209,10 +209,10 @@ class _Reader:
         port: list[int] = []
         for variable in own if isinstance(own, list) else []:
             key, raw = text(field(variable, "key")), text(field(variable, "value"))
-            value = raw if field(variable, "raw") is True else self._variables.expand(raw)
-            secret = field(variable, "masked") is True or self._variables.secret_in(
-                *({value} if field(variable, "raw") is True else {raw, value})
-            )
+            literal = field(variable, "raw") is True
+            value = raw if literal else self._variables.expand(raw)
+            secret = field(variable, "masked") is True or self._variables.secret_in(value)
+            secret = secret or (not literal and self._variables.secret_behind(raw))
             found.pop(key, None)
             if secret and not secrets:
                 left_out.append(key)

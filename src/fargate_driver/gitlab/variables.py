@@ -56,20 +56,21 @@ class Variables:
         return _REFERENCE.sub(self._value, value)
 
     def secret_in(self, *values: str) -> str | None:
-        """The name of a masked variable that one of the texts holds, or refers to; else None.
-
-        Args:
-            values: Texts before and after expansion.
-        """
-        for value in values:
-            for match in _REFERENCE.finditer(value):
-                name = match[1] or match[2]
-                if name in self._masked and name not in self._files:
-                    return name
-            for name, secrets in self._masked.items():
-                if any(len(secret) >= _SHORTEST and secret in value for secret in secrets):
+        """The name of a masked variable whose value stands in one of the texts; else None."""
+        for name, secrets in self._masked.items():
+            for secret in secrets:
+                if len(secret) >= _SHORTEST and any(secret in value for value in values):
                     return name
         return None
+
+    def secret_behind(self, value: str) -> str | None:
+        """The name of a masked variable, of any length, that a text refers to; else None.
+
+        Args:
+            value: The text before expansion.
+        """
+        names = (match[1] or match[2] for match in _REFERENCE.finditer(value))
+        return next((n for n in names if n in self._masked and n not in self._files), None)
 
     def for_services(self) -> dict[str, str]:
         """The job's variables that services get: public ones, without predefined ones."""

@@ -55,19 +55,21 @@ class Keys:
         written: dict[str, str] = {}
         for word, value in table.items():
             name = known.get(word.lower())
+            # [Allow] has a key Images, and no section of that name.
+            is_section = not section and name in SECTIONS
             if name is None:
                 self._unknown(section, word, number)
             elif name in written:
                 where = (
                     f"{self._path}: {_head(name)}"
-                    if name in SECTIONS
+                    if is_section
                     else self.where(section, name, number)
                 )
                 both = f"{written[name]} and {word}"
                 self.mistakes.append(f"{where}: is given twice, as {both}; allowed: one of them")
             else:
                 written[name] = word
-                if name in SECTIONS:
+                if is_section:
                     self._enter(name, value)
                     continue
                 also = keys_of(section)[name].also

@@ -1,0 +1,97 @@
+"""`fargate images`: the task definitions that image mode has derived."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from fargate_driver import settings
+from fargate_driver.ecs import launch
+from fargate_driver.ecs.client import Ecs
+from fargate_driver.ecs.definitions import Definitions
+from fargate_driver.ecs.derive import HELPER_CONTAINER, INJECTOR_CONTAINER
+from fargate_driver.errors import DriverError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from fargate_driver.flags import Flags
+
+_PATIENCE = 60.0
+"""Seconds in which calls of AWS that are throttled or not served are tried again."""
+_DAY = 86400.0
+
+
+@click.command(
+    "images",
+    epilog="\b\nExamples:\n  fargate --config /etc/gitlab-runner/fargate.toml images\n"
+    "  fargate --config /etc/gitlab-runner/fargate.toml images --prune 30 --dry-run\n",
+)
+@click.option(
+    "--prune",
+    type=click.FloatRange(min=0),
+    metavar="DAYS",
+    help="Deregister those that no job of this host has used for so many days, and whose last"
+    " registration is as old.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what --prune would do, and do nothing.")
+@click.pass_obj
+def images(flags: Flags, prune: float | None, dry_run: bool) -> int:
+    """List the task definitions derived for jobs with `image:`, and when this host last used them.
+
+    Other hosts use the same ones: prune on one host only with a number of days that suits all. A
+    job that needs a pruned one registers it again. Needs the rights
+    ecs:ListTaskDefinitionFamilies, ecs:DescribeTaskDefinition and, to prune,
+    ecs:DeregisterTaskDefinition. Exit code: 0, or 2 where something failed.
+    """
+    config = settings.load(flags).settings
+    deadline = time.monotonic() + _PATIENCE
+    ecs = Ecs(launch.target(config), deadline=deadline)
+    definitions = Definitions(ecs, config.task_metadata.directory, deadline)
+    last = {use.family: use.last for use in definitions.uses()}
+    failed = False
+    for family in ecs.list_families(f"{config.images.family}-"):
+        try:
+            content, _ = ecs.describe_task_definition(family)
+            used = last.get(family)
+            line = f"{family}:{content['revision']}  {_ago(used)}  {_contents(content, config)}"
+            old = prune is not None and _age(used, content) > prune * _DAY
+            if old and not dry_run:
+                ecs.deregister_task_definition(f"{family}:{content['revision']}")
+                definitions.forget(f"{family}:{content['revision']}")
+            if prune is None:
+                click.echo(line)
+            elif old:
+                click.echo(f"{'would have deregistered' if dry_run else 'deregistered'} {line}")
+        except DriverError as error:
+            failed = True
+            click.echo(f"{family}: {error}", err=True)
+    return 2 if failed else 0
+
+
+def _age(used: float | None, content: dict[str, Any]) -> float:
+    """Seconds since the last use that is known; a registration is a use, by whichever host."""
+    registered: float = content["registeredAt"]
+    return time.time() - max(used or 0.0, registered)
+
+
+def _ago(used: float | None) -> str:
+    if used is None:
+        return "not used on this host"
+    moment = datetime.fromtimestamp(used, UTC).strftime("%Y-%m-%d %H:%M")
+    return f"last used on this host {moment} UTC"
+
+
+def _contents(content: dict[str, Any], config: settings.Settings) -> str:
+    """The images of the job and its services."""
+    containers = {one["name"]: one["image"] for one in content["containerDefinitions"]}
+    job = containers.pop(config.fargate.container_name, "")
+    others = [
+        image
+        for name, image in containers.items()
+        if name not in (INJECTOR_CONTAINER, HELPER_CONTAINER)
+    ]
+    return f"{job} with {', '.join(others)}" if others else job
