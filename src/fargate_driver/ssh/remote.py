@@ -1,14 +1,19 @@
 """The shell texts that run in the job container, and the command lines that carry them.
 
-They are POSIX sh and need /proc, `head`, `rm`, `mkdir`, `tr`, `sed`, `cat`, `sleep` as busybox has
-them. They hold neither a single quote nor two backslashes in a row: between single quotes every
-login shell then passes them on unchanged (fish treats those two specially).
+They are POSIX sh and need /proc, `head`, `rm`, `mkdir`, `mkfifo`, `tee`, `tr`, `sed`, `cat` and
+`sleep` as busybox has them; what goes on after a lost connection is in follow.py. They hold neither
+a single quote nor two backslashes in a row: between single quotes every login shell then passes
+them on unchanged (fish treats those two specially).
 """
 
 from __future__ import annotations
 
 STAGE_VARIABLE = "FARGATE_STAGE_ID"
 """In the environment of all that a stage starts, so that cancelling finds what got away."""
+
+LONGEST_LOG = 64
+"""MiB of one stream of a stage that can be resumed. GitLab keeps 4 MiB of a job's log by default
+(`output_limit`, https://docs.gitlab.com/runner/configuration/advanced-configuration/)."""
 
 # Makes $1/environment from the container's first process ($2; 0: unknown), once per job: lines
 # `export NAME='value'` for `.`, the fastest way that every shell has. NUL and newline swap roles
@@ -31,21 +36,37 @@ fargate_make_environment() {
 }
 """
 
-# $1 state directory, $2 nonce of the end marker, $3 the script's size in bytes, $4 the container's
-# first process, $5 the script's file, $6 the stage, then the interpreter's words up to that file.
+# $1 state directory, $2 nonce of the marks, $3 the script's size in bytes, $4 the container's first
+# process, $5 the script's file, $6 the stage, then the interpreter's words up to that file.
 #
 # Order matters. The script is read whole and counted (by the file position, which costs no
-# process) before anything of it runs. The end marker follows the script's output in the same
-# pipes. Then the wrapper waits for the client to hang up while it holds the pipes' reading ends:
-# when sshd closes its own, a background process that still writes is not ended by SIGPIPE, and
-# what it writes is drained. setsid gives the script a process group of its own, so that its
+# process) before anything of it runs. Its output goes through two relays, `tee`, which keep a log
+# of each stream: what was on its way when a connection is lost can be had from there, and once
+# sshd's pipes are broken they go on with the logs alone. The end mark follows the script's output
+# through the relays, so the logs are the record of the verdict as well. A relay drops its log at a
+# size limit; a cancel spares it.
+#
+# After the script the wrapper waits for the client's word that all has arrived, and holds the
+# pipes' reading ends: when the relays end, a background process that still writes is not ended by
+# SIGPIPE, and what it writes is drained. No word means that the connection was lost: then the
+# relays and logs stay. setsid gives the script a process group of its own, so that its
 # `kill -9 0` ends everything but the one who reports. (setsid forks in a group's leader only, which
 # the subshell is not.) Where there is no setsid the traps do that for milder signals; they are
 # handlers, not SIG_IGN, so that the script does not inherit them.
 _STAGE = r"""
+fargate_relay() {
+  trap "" HUP INT QUIT PIPE TERM USR1 USR2 XFSZ
+  ulimit -f LOG_BLOCKS
+  export FARGATE_STAGE_ID=relay
+  exec tee "$1" 2>/dev/null
+}
 { [ -O "$1" ] && [ -d "$1" ] && ! [ -L "$1" ]; } || mkdir -m 700 "$1" || exit 91
 [ -f "$1/environment" ] || fargate_make_environment "$1" "$4"
 . "$1/environment"
+[ "$4" -gt 0 ] && read -r fargate_x <"/proc/$4/comm" && [ "$fargate_x" = ending ] && {
+  echo "fargate: the task is being stopped: no other stage begins in it" >&2
+  exit 92
+}
 umask 077
 exec 3>"$5"
 head -c "$3" >&3
@@ -56,13 +77,25 @@ exec 3>&-
   echo "fargate: $fargate_n of the $3 bytes of the script arrived: it was not run" >&2
   exit 93
 }
-umask "$fargate_umask"
+mkfifo "$5.out" "$5.err" || {
+  rm -f "$5" "$5.out" "$5.err"
+  echo "fargate: no pipes can be made in $1: the script was not run" >&2
+  exit 94
+}
 unset SSH_CLIENT SSH_CONNECTION SSH_TTY SSH_ORIGINAL_COMMAND
-export FARGATE_STAGE_ID="$6"
-fargate_nonce=$2 fargate_script=$5
+fargate_nonce=$2 fargate_script=$5 fargate_stage=$6
 shift 6
 trap : HUP INT QUIT TERM USR1 USR2
 exec 3>&2 2>/dev/null
+printf "\0fargate-begin:%s\n" "$fargate_nonce"
+printf "\0fargate-begin:%s\n" "$fargate_nonce" >&3
+fargate_relay "$fargate_script.1" <"$fargate_script.out" 3>&- &
+fargate_relays=$!
+fargate_relay "$fargate_script.2" <"$fargate_script.err" >&3 3>&- &
+fargate_relays="$fargate_relays $!"
+exec >"$fargate_script.out" 3>"$fargate_script.err"
+umask "$fargate_umask"
+export FARGATE_STAGE_ID="$fargate_stage"
 command -v setsid >/dev/null && set -- setsid "$@"
 (exec "$@" "$fargate_script" </dev/null 2>&3 3>&-)
 fargate_n=$?
@@ -70,11 +103,16 @@ trap "" PIPE
 printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n"
 printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" >&3
 exec 4<"/proc/$$/fd/3" 3<"/proc/$$/fd/1" >/dev/null
-rm -f "$fargate_script"
-read -r fargate_x
+fargate_logs=
+read -r fargate_x && {
+  kill -KILL $fargate_relays
+  fargate_logs="$fargate_script.1 $fargate_script.2"
+}
+rm -f "$fargate_script" "$fargate_script.out" "$fargate_script.err" $fargate_logs
+wait
 { read -r fargate_x && exec cat; } <&3 3<&- 4<&- &
 { read -r fargate_x && exec cat; } <&4 3<&- 4<&- &
-"""
+""".replace("LOG_BLOCKS", str(LONGEST_LOG * 2048))  # of 512 bytes
 
 # $1 the stage, $2 the container's first process (0: unknown), $3 seconds between TERM and KILL.
 #
@@ -100,6 +138,7 @@ stage_of() {
   while read -r line || [ "$line" ]; do
     case $line in
       *"FARGATE_STAGE_ID=$nonce"*) found=this; return ;;
+      *FARGATE_STAGE_ID=relay*) found=relay; return ;;
       *FARGATE_STAGE_ID=*) found=other ;;
     esac
     line=
@@ -109,7 +148,7 @@ belongs() {
   stage_of "$1"
   case $found in
     this) return 0 ;;
-    other) return 1 ;;
+    other | relay) return 1 ;;
   esac
   case $name in sshd* | dropbear*) return 1 ;; esac
   [ "$init" -gt 0 ] && [ "$parent" = "$init" ] && [ "$session" != "$init_session" ]
@@ -125,7 +164,7 @@ scan() {
     [ "$process" != "$wrapper" ] && look "$process" && [ "$start" -ge "$since" ] || continue
     case $state in Z | X) continue ;; esac
     if belongs "$process"; then join "$process" "$session"
-    else others="$others $process:$parent:$session"; fi
+    elif [ "$found" != relay ]; then others="$others $process:$parent:$session"; fi
   done
   grown=yes
   while [ "$grown" ]; do
@@ -234,16 +273,20 @@ def stage_command(
         state_directory: The container's private directory that the probe made.
     """
     interpreter: tuple[str, ...] = (shell,)
-    script = f"{state_directory}/{stage}"
     if shell == "pwsh":
         interpreter = (
             "pwsh", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File",
         )  # fmt: skip
-        script += ".ps1"
+    script = script_file(stage=stage, shell=shell, state_directory=state_directory)
     # The kill text finds the wrapper by this first line.
     text = f": fargate-stage {stage}\n{_ENVIRONMENT}{_STAGE}"
     words = (state_directory, nonce, str(size), str(init_pid), script, stage)
-    return _command(text, *words, *interpreter)
+    return command_line(text, *words, *interpreter)
+
+
+def script_file(*, stage: str, shell: str, state_directory: str) -> str:
+    """Where a stage's script is in the container while it runs, beside its pipes and logs."""
+    return f"{state_directory}/{stage}" + (".ps1" if shell == "pwsh" else "")
 
 
 def kill_command(*, stage: str, init_pid: int, grace: int) -> bytes:
@@ -254,7 +297,7 @@ def kill_command(*, stage: str, init_pid: int, grace: int) -> bytes:
         init_pid: The container's first process; 0 when unknown.
         grace: Seconds from SIGTERM to SIGKILL.
     """
-    return _command(_KILL, stage, str(init_pid), str(grace))
+    return command_line(_KILL, stage, str(init_pid), str(grace))
 
 
 def probe_command(*, nonce: str, directories: tuple[str, ...]) -> bytes:
@@ -264,10 +307,11 @@ def probe_command(*, nonce: str, directories: tuple[str, ...]) -> bytes:
         nonce: Random; hexadecimal. Part of the state directory's name.
         directories: Where that may be made, in order of preference.
     """
-    return _command(_ENVIRONMENT + _PROBE, nonce, *directories)
+    return command_line(_ENVIRONMENT + _PROBE, nonce, *directories)
 
 
-def _command(text: str, *words: str) -> bytes:
+def command_line(text: str, *words: str) -> bytes:
+    """The command line for a shell text with its arguments, for every login shell."""
     quoted = " ".join(_quote(word) for word in (text, "fargate", *words))
     return f"exec /bin/sh -c {quoted}".encode()
 

@@ -1,0 +1,89 @@
+"""Going on with a stage's output over a new connection, from the logs that its relays keep."""
+
+from __future__ import annotations
+
+from fargate_driver.ssh.remote import LONGEST_LOG, command_line
+
+# $1 the script's file in the state directory, $2 the stage, $3 nonce of the marks, $4 and $5 how
+# many bytes of standard output and standard error the client has.
+#
+# First the lost connection's server process, the wrapper's parent, is ended where it still waits
+# for a network that fell silent: with its pipes full, relays and script stand still. Then the logs
+# are read on through descriptors that keep their place. When the wrapper is gone, they get a few
+# more looks: it may have ended right after the end mark, or been killed. Then the follower ends,
+# and with it the session's output.
+_FOLLOW = r"""
+exec 3>&2 2>/dev/null 7<&0
+log=$1 stage=$2 wrapper=0
+is_wrapper() {
+  line=
+  read -r line <"/proc/$1/cmdline"
+  case $line in *": fargate-stage $stage"*) return 0 ;; esac
+  return 1
+}
+for process in /proc/[0-9]*; do
+  is_wrapper "${process#/proc/}" && wrapper=${process#/proc/} && break
+done
+if [ "$wrapper" -gt 0 ]; then
+  while read -r name value; do
+    case $name in PPid:) parent=$value ;; esac
+  done <"/proc/$wrapper/status"
+  read -r name <"/proc/$parent/comm"
+  case $name in sshd* | dropbear*) [ "$parent" -le 1 ] || kill -KILL "$parent" ;; esac
+fi
+pause() { sleep 0.2 || sleep 1; }
+kept() {
+  [ -f "$log.1" ] && [ -f "$log.2" ] &&
+    [ "$(wc -c <"$log.1")" -ge "$4" ] && [ "$(wc -c <"$log.2")" -ge "$5" ]
+}
+looks=0
+until kept "$@"; do
+  [ "$looks" -lt 25 ] || {
+    [ -f "$log.1" ] && exit 96
+    exit 95
+  }
+  [ "$wrapper" -gt 0 ] || looks=25
+  looks=$((looks + 1))
+  pause
+done
+exec 4<"$log.1" 5<"$log.2"
+printf "\0fargate-begin:%s\n" "$3"
+printf "\0fargate-begin:%s\n" "$3" >&3
+{
+  tail -c +"$(($4 + 1))" <&4
+  tail -c +"$(($5 + 1))" <&5 >&3
+  looks=0
+  while [ "$looks" -lt 5 ]; do
+    pause
+    is_wrapper "$wrapper" || looks=$((looks + 1))
+    cat <&4
+    cat <&5 >&3
+  done
+} &
+exec >/dev/null 3>&-
+read -r line <&7 && rm -f "$log" "$log.out" "$log.err" "$log.1" "$log.2"
+kill -KILL $!
+"""
+
+REFUSALS = {
+    95: "the task has no log of it: it had not begun, or something emptied the state directory",
+    96: (
+        f"its log is cut: one stream printed more than {LONGEST_LOG} MiB, or the container's disk"
+        " is full"
+    ),
+}
+"""Why the output can't be gone on with, by the session's exit status."""
+
+
+def follow_command(*, script: str, stage: str, nonce: str, positions: tuple[int, int]) -> bytes:
+    """The command line that prints the rest of a stage's output, marks included, as it comes.
+
+    It ends when standard input does; a line there says that all has arrived, and removes the logs.
+
+    Args:
+        script: The script's file, as `script_file` names it.
+        stage: The stage's name.
+        nonce: What its marks carry.
+        positions: How many bytes of its two streams have arrived.
+    """
+    return command_line(_FOLLOW, script, stage, nonce, *(str(position) for position in positions))
