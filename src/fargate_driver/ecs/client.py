@@ -28,6 +28,8 @@ from botocore.exceptions import (
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fargate_driver.ecs.target import Target
 
 _THROTTLING_CODES = {
@@ -101,6 +103,19 @@ class Ecs:
         # An earlier attempt of this call, whose answer was lost, may have started one.
         refused = not self._uncertain
         raise EcsError(text, "RunTask", NO_TASK_STARTED, reasons, refused=refused)
+
+    def before_launches(self, act: Callable[[], None]) -> None:
+        """Have something done right before each RunTask is sent, further attempts included.
+
+        Args:
+            act: what; RunTask is not sent if it raises, which is passed on.
+        """
+
+        def handler(**_: Any) -> None:
+            act()
+
+        # https://botocore.amazonaws.com/v1/documentation/api/latest/topics/events.html
+        self._ecs.meta.events.register("before-send.ecs.RunTask", handler)
 
     def tasks_of_conflict(self, error: EcsError) -> list[str]:
         """ARNs of the tasks that a ConflictException names (API_RunTask, Errors)."""

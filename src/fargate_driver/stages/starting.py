@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import random
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     Connect = Callable[["Starter", Watch, dict[str, Any]], None]
 
 _LOGGER = logging.getLogger(__name__)
+_SPREAD = 0.5
+"""Seconds within which those who wait for a turn try again."""
 _WORTH_A_WORD = 2.0
 """Seconds of waiting for the host's launch rate that the job's log mentions."""
 
@@ -60,6 +63,8 @@ class Starter:
         self.ecs = Ecs(target, deadline=self.deadline)
         account = (target.region, target.endpoint_url, target.assume_role)
         self._turns = pace.place(Path(directory).parent, "RunTask", *account)
+        self._sent = False
+        self.ecs.before_launches(self._wait_for_turn)
 
     def start(self, connect: Connect) -> None:
         """Launch until a task is connected to.
@@ -92,17 +97,23 @@ class Starter:
                 return
 
     def _launch(self, plan: Plan, connect: Connect) -> None:
-        self._wait_for_turn()
         request = launch.request(self._config, self._public_key, plan.capacity)
         intent = jobs.Launch(request, time.time())
         self._record.launches.append(intent)
         self._record.save()
+        self._sent = False
         try:
             task = self.ecs.run_task(request)
         except EcsError as e:
             intent.refused = e.refused
             self._record.save()
             raise _blame(e, self._config) from e
+        except BaseException:
+            if not self._sent:
+                # Cancelled before its turn came, or too late: there is nothing to look for.
+                intent.refused = True
+                self._record.save()
+            raise
         task_arn = intent.task_arn = str(task["taskArn"])
         self._record.save()
         definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
@@ -122,16 +133,28 @@ class Starter:
             )
 
     def _wait_for_turn(self) -> None:
-        """Keep to the rate of launches that AWS allows; before the intent, which is then fresh."""
-        wait = pace.reserve(self._turns, launch.RATE)
-        if time.monotonic() + wait >= self.deadline:
-            raise StartTimeoutError(
-                f"this host starts so many tasks that the turn of this one would come in {wait:.0f}"
-                " s, after StartTimeout"
-            )
-        if wait > _WORTH_A_WORD:
-            say(f"waiting {wait:.0f} s: this host starts {launch.RATE.per_second:g} tasks a second")
-        time.sleep(wait)
+        """Keep to the rate of launches that AWS allows.
+
+        At the last moment, since on a busy host time passes between any two steps, and launches
+        that waited would come all at once.
+        """
+        begun = time.monotonic()
+        told = False
+        while wait := pace.take(self._turns, launch.RATE):
+            now = time.monotonic()
+            wait += random.uniform(0, _SPREAD)  # noqa: S311 - spreads those who wait
+            if now + wait >= self.deadline:
+                if self._sent:
+                    break
+                raise StartTimeoutError(
+                    f"this host starts more than {launch.RATE.per_second:g} tasks a second: the"
+                    " turn of this one did not come within StartTimeout"
+                )
+            if now + wait - begun > _WORTH_A_WORD and not told:
+                told = True
+                say(f"waiting: this host starts {launch.RATE.per_second:g} tasks a second at most")
+            time.sleep(wait)
+        self._sent = True
 
     def _end_launch(self, error: Exception) -> None:
         """See that nothing is left of a launch before another one: a job never has two tasks."""
