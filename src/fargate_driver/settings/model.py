@@ -280,8 +280,8 @@ class Settings(Section):
     """The whole file, with flags and the job's choice applied.
 
     Attributes:
-        task_definition_source: Who chose the task definition. One that ECS doesn't know is the
-            job's author's to mend where it is "job", and the operator's otherwise.
+        chosen_by_job: The job's variables that took effect. What they chose wrongly is the job's
+            author's to mend, and the operator's otherwise.
     """
 
     log_level: Annotated[str, AfterValidator(values.level)] = key(
@@ -309,7 +309,7 @@ class Settings(Section):
         "a [[Capacity]] for each",
         [],
     )
-    task_definition_source: Literal["flag", "job", "file"] = "file"
+    chosen_by_job: frozenset[str] = frozenset()
 
 
 SECTIONS: dict[str, type[Section]] = {

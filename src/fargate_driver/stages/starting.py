@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from fargate_driver import jobs
 from fargate_driver.console import say
-from fargate_driver.ecs import launch, pace, transient
+from fargate_driver.ecs import launch, pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedError
 from fargate_driver.ecs.plan import Plan
 from fargate_driver.ecs.shared import SharedLooks
 from fargate_driver.ecs.watch import Watch
-from fargate_driver.errors import DriverError, JobConfigurationError
+from fargate_driver.errors import JobConfigurationError
 from fargate_driver.ssh import keys
 from fargate_driver.ssh.connection import KNOWN_HOSTS
 from fargate_driver.ssh.master import close_master
@@ -81,13 +81,20 @@ class Starter:
             try:
                 self._launch(plan, connect)
             except (EcsError, TaskStoppedError) as e:
-                why = transient.again(e)
+                # A start that goes well pays nothing for the diagnosis.
+                from fargate_driver.ecs.again import again
+                from fargate_driver.ecs.verdict import Retry
+
+                retry = again(e)
                 before = str(plan)
-                pause = plan.next(why) if why else None
+                elsewhere = retry is Retry.NEXT_CAPACITY
+                pause = None if retry is Retry.NEVER else plan.next(elsewhere=elsewhere)
                 if pause is None or time.monotonic() + pause >= self.deadline:
+                    if e.verdict and e.verdict.chosen:
+                        raise JobConfigurationError(f"{e.verdict.chosen}: {e}") from e
                     raise
                 self._end_launch(e)
-                what = f"no capacity on {before}" if why == "capacity" else "the start failed"
+                what = f"no capacity on {before}" if elsewhere else "the start failed"
                 after = f" in {pause:.0f} s" if pause >= 1 else ""
                 say(f"{what}: {e}; trying {plan}{after}")
                 _LOGGER.info("%s: %s; trying %s%s", what, e, plan, after)
@@ -103,11 +110,11 @@ class Starter:
         self._record.save()
         self._sent = False
         try:
-            task = self.ecs.run_task(request)
+            task = self.ecs.run_task(request, chosen=self._config.chosen_by_job)
         except EcsError as e:
             intent.refused = e.refused
             self._record.save()
-            raise _blame(e, self._config) from e
+            raise
         except BaseException:
             if not self._sent:
                 # Cancelled before its turn came, or too late: there is nothing to look for.
@@ -124,6 +131,7 @@ class Starter:
                 looks,
                 task_arn,
                 container_name=self._config.fargate.container_name,
+                chosen=self._config.chosen_by_job,
                 deadline=self.deadline,
                 on_look=check,
                 on_phase=say_phase,
@@ -170,23 +178,3 @@ def say_phase(name: str, seconds: float) -> None:
     """Tell the job's log how long a phase of the start took."""
     _LOGGER.debug("%s took %.1f s", name, seconds)
     say(f"  {name:<10} {seconds:7.1f} s")
-
-
-_TASK_DEFINITION_WORDS = (
-    "taskdefinition not found",
-    "taskdefinition is inactive",
-    "unable to describe task definition",
-    "invalid revision number",
-    "override for container named",
-)
-"""What ECS says about a task definition that isn't there, or isn't a job's."""
-
-
-def _blame(error: EcsError, config: Settings) -> DriverError:
-    """Tell the job's own task definition that ECS refuses from an operator's mistake."""
-    words = error.message.lower()
-    if config.task_definition_source == "job" and any(w in words for w in _TASK_DEFINITION_WORDS):
-        return JobConfigurationError(
-            f"FARGATE_TASK_DEFINITION: ECS refuses {config.fargate.task_definition!r}: {error}"
-        )
-    return error
