@@ -18,11 +18,14 @@ END = "<!-- The end of what scripts/docs makes. -->\n"
 HEAD = """\
 ## What ECS said
 
-A line of the job log that ends in `[NAME]; AWS says: …` is about one of these. All are system
-failures, for which `retry: when: runner_system_failure` is made, except those marked with *: where
-the job itself chose what is wrong, it fails as a script failure, since trying again would not help.
+A line of the job log that ends in `[NAME]` is about one of these. All are system failures, for
+which `retry: when: runner_system_failure` is made, except those marked with *: where the job itself
+chose what is wrong (`FARGATE_TASK_DEFINITION`, `FARGATE_PLATFORM_VERSION`), it fails as a script
+failure, since trying again would not help.
 
-"Tried again" is what prepare does by itself, within `StartTimeout`.
+"Tried again" is what prepare does by itself, within `StartTimeout`. A new task is started only
+where it is sure that the first one is gone, or never was; never after somebody stopped it, and
+never where its container had run and ended by itself.
 """
 
 TAIL = """\

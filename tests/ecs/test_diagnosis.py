@@ -44,8 +44,21 @@ STARTS = [
     ("Timeout waiting for EphemeralStorage provisioning to complete.",
      "storage-timeout", "aws", "relaunch", S, "gh:dagster-io/dagster/pull/26183"),
     ("Unexpected EC2 error while attempting to Create Network Interface with public IP assignment"
-     " enabled in subnet 'subnet-0abc': AuthFailure",
+     " enabled in subnet 'subnet-0abc': InternalError",
      "network-interface-failed", "aws", "relaunch", S, "gh:dagster-io/dagster/pull/26183"),
+    # EC2's codes for rights and ids are nothing that another task would fare better with.
+    ("Unexpected EC2 error while attempting to Create Network Interface with public IP assignment"
+     " enabled in subnet 'subnet-0abc': AuthFailure",
+     "network-interface-denied", "permissions", "never", S,
+     "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"),
+    ("Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-0abc':"
+     " InvalidSubnetID.NotFound",
+     "subnet-unknown", "configuration", "never", S,
+     "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"),
+    ("Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-0abc':"
+     " InvalidVpcID.NotFound",
+     "network-part-missing", "configuration", "never", S,
+     "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"),
     ("Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-0abc':"
      " InsufficientFreeAddressesInSubnet",
      "subnet-full", "capacity", "next-capacity", S, "guide/failed-to-start-error"),
@@ -223,7 +236,7 @@ STARTS = [
      "guide/container-runtime-error"),
     ("CannotInspectContainerError: containerd", "container-runtime-error", "aws", "relaunch", S,
      "guide/cannot-inspect-container"),
-    ("InternalError: unknown", "container-runtime-error", "aws", "relaunch", S,
+    ("InternalError: unknown", "internal-error", "aws", "relaunch", S,
      "guide/failed-to-start-error"),
     ("Task failed to start", "failed-to-start", "aws", "relaunch", S,
      "gh:aws/amazon-ecs-agent/issues/1654"),

@@ -65,7 +65,7 @@ def test_the_smallest_file_has_the_documented_defaults() -> None:
     assert (settings.ssh.username, settings.ssh.port) == ("root", 22)
     assert settings.task_metadata.directory == Path("/var/lib/fargate")
     assert (settings.log_level, settings.log_format, settings.log_file) == ("warning", "text", None)
-    assert settings.task_definition_source == "file"
+    assert settings.chosen_by_job == set()
 
 
 def test_a_file_as_people_publish_them() -> None:
@@ -424,14 +424,16 @@ JOB = {
 def test_flag_beats_job_beats_file() -> None:
     env = environment(**JOB)
     by_job = loaded(MINIMAL, env).settings
-    assert (by_job.fargate.task_definition, by_job.task_definition_source) == ("job:1", "job")
+    assert by_job.fargate.task_definition == "job:1"
+    assert by_job.chosen_by_job == {"FARGATE_TASK_DEFINITION", "FARGATE_PLATFORM_VERSION"}
     assert by_job.fargate.platform_version == "1.4.0"
     by_flag = loaded(MINIMAL, env, task_def="flag", platform_version="1.3.0").settings
-    assert (by_flag.fargate.task_definition, by_flag.task_definition_source) == ("flag", "flag")
+    assert by_flag.fargate.task_definition == "flag"
+    assert by_flag.chosen_by_job == set()
     assert by_flag.fargate.platform_version == "1.3.0"
     assert loaded(MINIMAL).settings.fargate.task_definition == "ci-coordinator"
     empty = environment(CUSTOM_ENV_FARGATE_TASK_DEFINITION="")
-    assert loaded(MINIMAL, empty).settings.task_definition_source == "file"
+    assert loaded(MINIMAL, empty).settings.chosen_by_job == set()
 
 
 def test_a_wrong_choice_is_the_authors_to_mend() -> None:

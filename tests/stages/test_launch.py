@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
+from fargate_driver.ecs import launch, pace
 from local_fargate import LocalFargate, local_fargate, until
 
 if TYPE_CHECKING:
@@ -225,6 +226,39 @@ def test_a_driver_killed_while_it_asks_for_all_holds_up_nobody(
             os.killpg(asking.pid, signal.SIGKILL)
             _, stderr = waiting.communicate(timeout=60)
             assert waiting.returncode == 0, stderr
+
+
+def exhaust_the_rate(fargate: LocalFargate) -> None:
+    """Have other jobs of this host take the turns of the next 20 s."""
+    root = metadata(fargate)
+    root.mkdir(exist_ok=True)
+    settings = fargate.settings["Fargate"]
+    turns = pace.place(root, "RunTask", settings["Region"], settings["EndpointURL"], None)
+    with pace.hold(turns, launch.RATE) as bucket:
+        assert bucket
+        bucket.take(20 * launch.RATE.per_second)
+
+
+def test_cancelled_while_it_waits_for_its_turn(fargate: LocalFargate, job: MakeJob) -> None:
+    exhaust_the_rate(fargate)
+    before = len(fargate.calls("RunTask"))
+    with job().start("prepare") as process:
+        assert process.stderr
+        assert process.stderr.readline().startswith("fargate: waiting: this host starts 15 tasks")
+        os.killpg(process.pid, signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "cancelled while the task started" in stderr
+    assert len(fargate.calls("RunTask")) == before
+
+
+def test_a_turn_that_does_not_come_in_time(fargate: LocalFargate, job: MakeJob) -> None:
+    exhaust_the_rate(fargate)
+    before = len(fargate.calls("RunTask"))
+    prepared = job(timeout=1).call("prepare")
+    assert prepared.returncode == 2
+    assert "the turn of this one did not come within StartTimeout" in prepared.stderr
+    assert len(fargate.calls("RunTask")) == before
 
 
 def test_files_are_private_and_gone_with_the_wait(fargate: LocalFargate, job: MakeJob) -> None:

@@ -156,8 +156,14 @@ def test_run_before_prepare_says_so(job: MakeJob) -> None:
             "RunTask failed: AccessDeniedException: not authorized",
         ),
         (
-            {"operation": "RunTask", "failure": {"reason": "RESOURCE:ENI", "detail": "none free"}},
-            "ECS started no task: RESOURCE:ENI: none free",
+            # The Go driver's issue 41: https://gitlab.com/gitlab-org/ci-cd/custom-executor-drivers/fargate/-/issues/41
+            {
+                "operation": "RunTask",
+                "failure": {"reason": "The requested CPU configuration is above your limit"},
+            },
+            "ECS started no task: The requested CPU configuration is above your limit. the task"
+            " asks for more CPU than the account's quota allows: raise the Fargate vCPU quota in"
+            " Service Quotas, or take a smaller task size [size-above-quota]\n",
         ),
         (
             {
@@ -226,6 +232,29 @@ def test_only_the_author_can_mend_the_jobs_task_definition(
     assert "FARGATE_TASK_DEFINITION" in prepared.stderr
     assert not this.code_file.exists()
     assert len(fargate.calls("RunTask")) - calls <= 1
+
+
+PLATFORM = {
+    "operation": "RunTask",
+    "error": "PlatformUnknownException",
+    "message": "The specified platform version does not exist.",
+}
+
+
+def test_only_the_author_can_mend_the_jobs_platform_version(
+    fargate: LocalFargate, job: MakeJob, tmp_path: Path
+) -> None:
+    fargate.faults(PLATFORM)
+    prepared = job().call("prepare", FARGATE_PLATFORM_VERSION="1.9.9")
+    assert prepared.returncode == 1
+    assert "fargate: FARGATE_PLATFORM_VERSION: RunTask failed: Plat" in prepared.stderr
+    assert "[platform-unknown]" in prepared.stderr
+    fargate.faults(PLATFORM)
+    operators = job()
+    operators.config = tmp_path / "platform.toml"
+    text = fargate.config.read_text().replace("[Fargate]", '[Fargate]\nPlatformVersion = "1.9.9"')
+    operators.config.write_text(text)
+    assert operators.call("prepare").returncode == 2
 
 
 def test_the_operators_unknown_task_definition_is_a_system_failure(

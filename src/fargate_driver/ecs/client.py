@@ -28,24 +28,9 @@ from botocore.exceptions import (
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 
 if TYPE_CHECKING:
-    from fargate_driver.ecs.target import Target
+    from collections.abc import Callable, Collection
 
-_THROTTLING_CODES = {
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "Throttling",
-    "ThrottlingException",
-    "ThrottledException",
-    "TooManyRequestsException",
-}
-_THROTTLING_WORDS = (
-    "Rate exceeded",
-    "ErrorCode: Throttling",
-    "Too many concurrent attempts to create a new revision",
-)
-"""Throttling also comes wrapped in other errors
-(https://github.com/dagster-io/dagster/issues/33439)."""
+    from fargate_driver.ecs.target import Target
 
 _PASSING = (
     HTTPClientError,
@@ -80,11 +65,12 @@ class Ecs:
         self._session = _session(target)
         self._ecs = self._client("ecs")
 
-    def run_task(self, request: dict[str, Any]) -> dict[str, Any]:
+    def run_task(self, request: dict[str, Any], *, chosen: Collection[str] = ()) -> dict[str, Any]:
         """Call RunTask.
 
         Args:
             request: its parameters, with a clientToken, so that all attempts are one intent.
+            chosen: what of it the job's author chose, for the verdict (verdict.Chosen).
 
         Returns:
             The started task.
@@ -92,19 +78,37 @@ class Ecs:
         Raises:
             EcsError: no task was started, or it isn't known whether one was (`refused` tells).
         """
-        answer = self._call(self._ecs.run_task, "RunTask", request)
+        answer = self._call(self._ecs.run_task, "RunTask", request, chosen=chosen)
         if answer["tasks"]:
             task: dict[str, Any] = answer["tasks"][0]
             return task
-        reasons = "; ".join(
-            ": ".join(str(failure[k]) for k in ("reason", "detail") if failure.get(k))
-            + (f" ({failure['arn']})" if failure.get("arn") else "")
-            for failure in answer.get("failures", [])
+        # Calls that go well pay nothing for the table.
+        from fargate_driver.ecs import diagnosis
+
+        verdict = diagnosis.of_failures(answer.get("failures") or (), chosen=chosen)
+        raise EcsError(
+            verdict.beside(f"ECS started no task: {verdict.raw or 'it gave no reason'}"),
+            "RunTask",
+            NO_TASK_STARTED,
+            verdict.raw,
+            # An earlier attempt of this call, whose answer was lost, may have started one.
+            refused=not self._uncertain,
+            verdict=verdict,
         )
-        text = f"ECS started no task: {reasons or 'it gave no reason'}"
-        # An earlier attempt of this call, whose answer was lost, may have started one.
-        refused = not self._uncertain
-        raise EcsError(text, "RunTask", NO_TASK_STARTED, reasons, refused=refused)
+
+    def before_launches(self, act: Callable[[], None]) -> None:
+        """Have something done right before each RunTask is sent, further attempts included.
+
+        Args:
+            act: what; RunTask is not sent if it raises, which is passed on. It may take its time:
+                the request is signed, with the time of day, only then.
+        """
+
+        def handler(**_: Any) -> None:
+            act()
+
+        # https://botocore.amazonaws.com/v1/documentation/api/latest/topics/events.html
+        self._ecs.meta.events.register("before-sign.ecs.RunTask", handler)
 
     def tasks_of_conflict(self, error: EcsError) -> list[str]:
         """ARNs of the tasks that a ConflictException names (API_RunTask, Errors)."""
@@ -330,7 +334,13 @@ class Ecs:
             raise EcsError(f"AWS's {service.upper()} client can't be set up: {e}", service) from e
 
     def _call(
-        self, method: Any, operation: str, parameters: dict[str, Any], *, once: bool = False
+        self,
+        method: Any,
+        operation: str,
+        parameters: dict[str, Any],
+        *,
+        once: bool = False,
+        chosen: Collection[str] = (),
     ) -> Any:
         begun = time.monotonic()
         pause = _FIRST_PAUSE
@@ -339,7 +349,7 @@ class Ecs:
             try:
                 return method(**parameters)
             except (ClientError, BotoCoreError) as e:
-                error, again_until = _explain(e, operation, begun, self._deadline)
+                error, again_until = _explain(e, operation, begun, self._deadline, chosen)
                 self._uncertain = self._uncertain or not error.refused
                 error.refused = not self._uncertain
                 error.passing = again_until > 0
@@ -364,38 +374,48 @@ def _plain(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explain(
-    error: ClientError | BotoCoreError, operation: str, begun: float, deadline: float
+    error: ClientError | BotoCoreError,
+    operation: str,
+    begun: float,
+    deadline: float,
+    chosen: Collection[str],
 ) -> tuple[EcsError, float]:
     """Put a failed call into words.
 
     Returns:
         The error, and until when trying again makes sense (0: never).
     """
+    # Calls that go well pay nothing for the table.
+    from fargate_driver.ecs import diagnosis
+    from fargate_driver.ecs.verdict import Retry
+
     if not isinstance(error, ClientError):
         until = 0.0
         if isinstance(error, _PASSING) and not isinstance(error, SSLError):
             until = min(deadline, begun + _CONNECTION_PATIENCE)
-        text = " ".join(f"{operation} failed: {error}".split())
-        # All but HTTPClientError's kinds happen before anything is sent.
-        refused = not isinstance(error, HTTPClientError)
-        return EcsError(text, operation, message=str(error), refused=refused), until
+        verdict = diagnosis.of_api_error(operation, "", str(error))
+        return EcsError(
+            verdict.beside(" ".join(f"{operation} failed: {error}".split())),
+            operation,
+            message=str(error),
+            # All but HTTPClientError's kinds happen before anything is sent.
+            refused=not isinstance(error, HTTPClientError),
+            verdict=verdict,
+        ), until
     problem = error.response.get("Error", {})
     code, message = (str(problem.get(name) or "") for name in ("Code", "Message"))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    throttled = code in _THROTTLING_CODES or any(words in message for words in _THROTTLING_WORDS)
     served = 400 <= status < 500
-    # Calls that go well pay nothing for the table.
-    from fargate_driver.ecs import diagnosis
-
-    verdict = diagnosis.of_api_error(operation, code, message, status=status)
+    verdict = diagnosis.of_api_error(operation, code, message, status=status, chosen=chosen)
     explained = EcsError(
         verdict.beside(f"{operation} failed: {code}: {message or 'no message'}"),
         operation,
         code,
         message,
         refused=served and code != "ConflictException",
+        verdict=verdict,
     )
-    return explained, deadline if throttled or not served else 0.0
+    return explained, deadline if verdict.retry is Retry.WAIT or not served else 0.0
 
 
 def _session(target: Target) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fargate_driver.ecs import facts as facts_of
 from fargate_driver.ecs import words
-from fargate_driver.ecs.verdict import Chosen, ExitKind, Fault, Retry, Row, Verdict, Where
+from fargate_driver.ecs.verdict import ExitKind, Fault, Retry, Row, Verdict, Where
 from fargate_driver.ecs.verdict_table import ROWS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _KILLED = 137  # 128 + SIGKILL, as shells report it
 
 
 def of_stopped_task(
-    task: Mapping[str, Any], container_name: str = "", *, chosen: Iterable[Chosen] = ()
+    task: Mapping[str, Any], container_name: str = "", *, chosen: Iterable[str] = ()
 ) -> Verdict:
     """Say why a task stopped.
 
@@ -32,7 +32,7 @@ def of_stopped_task(
         task: the task as DescribeTasks shows it
             (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html).
         container_name: the container that the job runs in.
-        chosen: what the job's author chose, rather than the operator.
+        chosen: what the job's author chose (values of Chosen), rather than the operator.
 
     Returns:
         The verdict; `unknown` for a reason that is not in the table.
@@ -54,13 +54,13 @@ def of_stopped_task(
     return _verdict(Where.TASK, text, facts, chosen, code=code, exit_code=exit_code)
 
 
-def of_failures(failures: Sequence[Mapping[str, Any]], *, chosen: Iterable[Chosen] = ()) -> Verdict:
+def of_failures(failures: Sequence[Mapping[str, Any]], *, chosen: Iterable[str] = ()) -> Verdict:
     """Say why RunTask, or DescribeTasks, answered with `failures` instead of a task.
 
     Args:
         failures: what the answer has
             (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Failure.html).
-        chosen: what the job's author chose, rather than the operator.
+        chosen: what the job's author chose (values of Chosen), rather than the operator.
 
     Returns:
         The verdict; `unknown` for a reason that is not in the table, or none.
@@ -80,7 +80,7 @@ def of_api_error(
     message: str,
     *,
     status: int = 0,
-    chosen: Iterable[Chosen] = (),
+    chosen: Iterable[str] = (),
 ) -> Verdict:
     """Say why an API call failed.
 
@@ -89,7 +89,7 @@ def of_api_error(
         code: AWS's error code; "" where no answer came.
         message: AWS's message, or botocore's where no answer came.
         status: the HTTP status; 0 where no answer came.
-        chosen: what the job's author chose, rather than the operator.
+        chosen: what the job's author chose (values of Chosen), rather than the operator.
 
     Returns:
         The verdict; `unknown` for an error that is not in the table.
@@ -140,7 +140,7 @@ def _verdict(
     where: Where,
     raw: str,
     facts: dict[str, str],
-    chosen: Iterable[Chosen],
+    chosen: Iterable[str],
     *,
     code: str = "",
     exit_code: object = None,
@@ -187,16 +187,18 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-def _fill(row: Row, facts: facts_of.Facts, raw: str, chosen: Iterable[Chosen]) -> Verdict:
+def _fill(row: Row, facts: facts_of.Facts, raw: str, chosen: Iterable[str]) -> Verdict:
+    authors = row.chosen if row.chosen in tuple(chosen) else None
     return Verdict(
         row.name,
         words.one_line(row.summary.format_map(facts), _LONGEST_SENTENCE),
         row.fault,
         words.one_line(row.remedy.format_map(facts), _LONGEST_SENTENCE),
         row.retry,
-        ExitKind.JOB if row.chosen in tuple(chosen) else ExitKind.SYSTEM,
+        ExitKind.JOB if authors else ExitKind.SYSTEM,
         raw,
         row.source,
+        authors,
     )
 
 

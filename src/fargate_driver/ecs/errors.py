@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from fargate_driver.ecs.verdict import Verdict
+
 
 NO_TASK_STARTED = "NoTaskStarted"
 """Our own code for HTTP 200 with failures alone, which RunTask answers for want of capacity."""
@@ -23,6 +25,7 @@ class EcsError(DriverError):
         message: AWS's own words.
         refused: whether it is certain that the call had no effect. Where an answer is missing, or
             blames AWS itself (HTTP 5xx), the effect may have taken place.
+        verdict: what AWS's words mean; None where the driver itself found fault.
 
     Attributes:
         passing: whether the same call may work a moment later.
@@ -38,8 +41,10 @@ class EcsError(DriverError):
         message: str = "",
         *,
         refused: bool = False,
+        verdict: Verdict | None = None,
     ) -> None:
         super().__init__(text)
+        self.verdict = verdict
         self.operation = operation
         self.code = code
         self.message = message
@@ -52,11 +57,13 @@ class TaskStoppedError(DriverError):
     Args:
         text: why, in one or more lines.
         task: the task as DescribeTasks shows it.
+        verdict: why it stopped; None where the driver gives up a task that runs.
     """
 
-    def __init__(self, text: str, task: dict[str, Any]) -> None:
+    def __init__(self, text: str, task: dict[str, Any], verdict: Verdict | None = None) -> None:
         super().__init__(text)
         self.task = task
+        self.verdict = verdict
 
 
 class StartTimeoutError(DriverError):

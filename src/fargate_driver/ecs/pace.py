@@ -101,22 +101,21 @@ def hold(path: Path, rate: Rate, patience: float = 0.0) -> Iterator[Bucket | Non
         os.close(file)
 
 
-def reserve(path: Path, rate: Rate) -> float:
-    """Take a token of a bucket.
+def take(path: Path, rate: Rate) -> float:
+    """Take a token of a bucket, if there is one.
 
     Args:
         path: as `place` gives it.
         rate: the bucket's size.
 
     Returns:
-        In how many seconds it may be used.
+        0 for a token; otherwise in how many seconds there may be one.
     """
     try:
         with hold(path, rate, _PATIENCE) as bucket:
-            if bucket is None:
-                return 0.0
-            wait = bucket.wait()
-            bucket.take()
+            wait = bucket.wait() if bucket else 0.0
+            if bucket and not wait:
+                bucket.take()
             return wait
     except OSError:
         return 0.0

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fargate_driver.ecs.transient import Again
     from fargate_driver.settings import Capacity
 
 TRIES = 4
@@ -32,20 +31,20 @@ class Plan:
         self._tries = [0] * len(self._capacities)
         self._begin(0)
 
-    def next(self, why: Again) -> float | None:
+    def next(self, *, elsewhere: bool) -> float | None:
         """Choose the capacity for another launch.
 
         A start that failed by chance is tried again where it was; missing capacity is looked for
         in the rest of the list, then from its beginning.
 
         Args:
-            why: what became of the latest launch.
+            elsewhere: whether the latest launch found no capacity.
 
         Returns:
             Seconds to wait before it, or None: everything was tried often enough.
         """
         count = len(self._capacities)
-        first = self._index + (why == "capacity")
+        first = self._index + elsewhere
         order = [(first + step) % count for step in range(count)]
         for index in order:
             if self._tries[index] < TRIES:

@@ -52,10 +52,10 @@ class ExitKind(enum.StrEnum):
 
 
 class Chosen(enum.StrEnum):
-    """What the author of a job may have chosen, and then is the one who can mend it."""
+    """What the author of a job may have chosen, and then can mend, as the job calls it."""
 
-    TASK_DEFINITION = "task definition"
-    PLATFORM_VERSION = "platform version"
+    TASK_DEFINITION = "FARGATE_TASK_DEFINITION"
+    PLATFORM_VERSION = "FARGATE_PLATFORM_VERSION"
     IMAGE = "image"
 
 
@@ -118,6 +118,7 @@ class Verdict:
         exit_kind: which of gitlab-runner's exit codes fits.
         raw: AWS's own words, on one printable line, cut only where they are very long.
         source: URL of where the meaning comes from; "" for an unknown one.
+        chosen: what the job's author chose wrongly; None where it is not theirs to mend.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Verdict:
     exit_kind: ExitKind
     raw: str
     source: str
+    chosen: Chosen | None = None
 
     def beside(self, words: str) -> str:
         """AWS's words as they stand, and what they mean where that is known.

@@ -169,7 +169,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "InvalidParameterException: Error retrieving subnet information for [subnet-0abc]: Rate"
         " exceeded (ErrorCode: Throttling)",
         _GITHUB + "dagster-io/dagster/issues/33439",
-        text=r"Rate exceeded|ErrorCode: Throttling|(?<![\w./-])(Throttl(ed|ing)(Exception)?"
+        text=r"Rate exceeded|ErrorCode: Throttling|(?<![\w./-])((EC2)?Throttl(ed|ing)(Exception)?"
         r"|RequestThrottled(Exception)?|RequestLimitExceeded|TooManyRequestsException):( |$)",
     ),
     # RunTask's failures.
@@ -288,13 +288,49 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     Row(
         "network-interface-denied",
-        "a policy keeps ECS from making the task's network interface",
+        "ECS may not make the task's network interface",
         Fault.PERMISSIONS,
         "see the tag policies, service control policies and the role AWSServiceRoleForECS",
         Retry.NEVER,
         "Unexpected EC2 error while attempting to tag the network interface: TagPolicyViolation",
         _GUIDE + "failed-to-start-error.html",
-        text=r"Unexpected EC2 error.*(TagPolicyViolation|UnauthorizedOperation|not authorized)",
+        text=r"Unexpected EC2 error.*(TagPolicyViolation|Unauthorized|not authorized|AuthFailure"
+        r"|AccessDenied)",
+        where=Where.TASK,
+    ),
+    Row(
+        "subnet-unknown",
+        "the subnet{subnet} doesn't exist",
+        Fault.CONFIGURATION,
+        "mend [Fargate] Subnet; subnets belong to one Region and account",
+        Retry.NEVER,
+        "InvalidParameterException: Error retrieving subnet information for [subnet-0abc]: The"
+        " subnet ID 'subnet-0abc' does not exist (ErrorCode: InvalidSubnetID.NotFound)",
+        _GITHUB + "eddmann/serverless-fargate/issues/20",
+        text=r"InvalidSubnetID|subnet ID '[^']*' does not exist",
+    ),
+    Row(
+        "security-group-unknown",
+        "a security group doesn't exist",
+        Fault.CONFIGURATION,
+        "mend [Fargate] SecurityGroup; it must be of the subnets' VPC",
+        Retry.NEVER,
+        "InvalidParameterException: Error retrieving security group information for [sg-0abc]: The"
+        " security group 'sg-0abc' does not exist (ErrorCode: InvalidGroup.NotFound)",
+        "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html",
+        text=r"InvalidGroup|security group '[^']*' does not exist|belong to different networks"
+        r"|do not belong to the same (VPC|network)",
+    ),
+    Row(
+        "network-part-missing",
+        "a part of the task's network doesn't exist",
+        Fault.CONFIGURATION,
+        "check that the subnets and security groups of the configuration still exist",
+        Retry.NEVER,
+        "Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-0abc':"
+        " InvalidVpcID.NotFound",
+        "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html",
+        text=r"Unexpected EC2 error.*NotFound",
         where=Where.TASK,
     ),
     Row(
@@ -324,10 +360,10 @@ ROWS: Final[tuple[Row, ...]] = (
         "network-interface-failed",
         "EC2 could not make or attach the task's network interface",
         Fault.AWS,
-        "if it happens every time, check that the subnets and security groups still exist",
+        "nothing, unless it stays so",
         Retry.RELAUNCH,
         "Unexpected EC2 error while attempting to Create Network Interface with public IP"
-        " assignment enabled in subnet 'subnet-0abc': AuthFailure",
+        " assignment enabled in subnet 'subnet-0abc': InternalError",
         _GITHUB + "dagster-io/dagster/pull/26183",
         text=r"Unexpected EC2 error|failed to configure ENI|Unable to attach network interface",
         where=Where.TASK,
@@ -738,8 +774,18 @@ ROWS: Final[tuple[Row, ...]] = (
         Retry.RELAUNCH,
         "ContainerRuntimeError: unexpected error of containerd",
         _GUIDE + "container-runtime-error.html",
-        text=r"ContainerRuntimeError|CannotInspectContainerError|CannotStopContainerError"
-        r"|\bInternalError\b",
+        text=r"ContainerRuntimeError|CannotInspectContainerError|CannotStopContainerError",
+        where=Where.TASK,
+    ),
+    Row(
+        "internal-error",
+        "AWS failed while it started the task",
+        Fault.AWS,
+        "nothing, unless it stays so: then see the AWS Health Dashboard",
+        Retry.RELAUNCH,
+        "InternalError: an internal error occurred",
+        _GUIDE + "stopped-task-error-codes.html",
+        text=r"\bInternal ?(Server ?)?(Error|Failure)\b",
         where=Where.TASK,
     ),
     Row(
@@ -985,29 +1031,6 @@ ROWS: Final[tuple[Row, ...]] = (
         _RUN_TASK,
         code="UnsupportedFeatureException",
         where=Where.API,
-    ),
-    Row(
-        "subnet-unknown",
-        "a subnet doesn't exist: {subnets}",
-        Fault.CONFIGURATION,
-        "mend [Fargate] Subnet; subnets belong to one Region and account",
-        Retry.NEVER,
-        "InvalidParameterException: Error retrieving subnet information for [subnet-0abc]: The"
-        " subnet ID 'subnet-0abc' does not exist (ErrorCode: InvalidSubnetID.NotFound)",
-        _GITHUB + "eddmann/serverless-fargate/issues/20",
-        text=r"InvalidSubnetID|subnet ID '(?P<subnets>[^']*)' does not exist",
-    ),
-    Row(
-        "security-group-unknown",
-        "a security group doesn't exist",
-        Fault.CONFIGURATION,
-        "mend [Fargate] SecurityGroup; it must be of the subnets' VPC",
-        Retry.NEVER,
-        "InvalidParameterException: Error retrieving security group information for [sg-0abc]: The"
-        " security group 'sg-0abc' does not exist (ErrorCode: InvalidGroup.NotFound)",
-        "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html",
-        text=r"InvalidGroup|security group '[^']*' does not exist|belong to different networks"
-        r"|do not belong to the same (VPC|network)",
     ),
     Row(
         "token-conflict",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Protocol
 
     from fargate_driver.ecs.shared import SharedLooks
@@ -41,6 +41,7 @@ class Watch:
         looks: where to see the task.
         task_arn: the task.
         container_name: the container that the job will run in.
+        chosen: what the job's author chose, for the verdict (verdict.Chosen).
         deadline: when the start must be over (time.monotonic).
         on_look: called before each look; what it raises ends the watch.
         on_phase: told each phase's name and its seconds by ECS's own timestamps, once it is over.
@@ -52,6 +53,7 @@ class Watch:
         task_arn: str,
         *,
         container_name: str,
+        chosen: Collection[str],
         deadline: float,
         on_look: Callable[[], None],
         on_phase: Callable[[str, float], None],
@@ -59,6 +61,7 @@ class Watch:
         self._looks = looks
         self._arn = task_arn
         self._container = container_name
+        self._chosen = chosen
         self._deadline = deadline
         self._on_look = on_look
         self._on_phase = on_phase
@@ -135,8 +138,7 @@ class Watch:
         self._tell_phases(task)
         self._last = f"ECS last showed it as {task.get('lastStatus', 'unknown')}"
         if task.get("desiredStatus") == "STOPPED":
-            task = until_stopped(self._looks, task)
-            raise TaskStoppedError(f"the task stopped: {why_stopped(task)}", task)
+            raise self._stopped(until_stopped(self._looks, task))
         if self.health(task) == "UNHEALTHY":
             raise TaskStoppedError(
                 f"the health check of container {self._container} reports UNHEALTHY; see the task"
@@ -144,6 +146,14 @@ class Watch:
                 task,
             )
         return task
+
+    def _stopped(self, task: dict[str, Any]) -> TaskStoppedError:
+        # A start that goes well pays nothing for the table.
+        from fargate_driver.ecs import diagnosis
+
+        verdict = diagnosis.of_stopped_task(task, self._container, chosen=self._chosen)
+        said = verdict.raw or "ECS gives no reason"
+        return TaskStoppedError(verdict.beside(f"the task stopped: {said}"), task, verdict)
 
     def health(self, task: dict[str, Any]) -> str:
         """The healthStatus of the job's container; UNKNOWN too where it has no health check."""
@@ -180,24 +190,6 @@ def container(task: dict[str, Any], name: str) -> dict[str, Any]:
         (c for c in task.get("containers", []) if c.get("name") == name), {}
     )
     return found
-
-
-def why_stopped(task: dict[str, Any]) -> str:
-    """Say what ECS tells about a task's end, what it means, and what to do about it."""
-    parts = [
-        ": ".join(str(task[k]) for k in ("stopCode", "stoppedReason") if task.get(k))
-        or "ECS gives no reason"
-    ]
-    for one in task.get("containers", []):
-        facts = [f"exit code {one['exitCode']}"] if "exitCode" in one else []
-        if one.get("reason"):
-            facts.append(one["reason"])
-        if facts:
-            parts.append(f"container {one.get('name')}: {', '.join(facts)}")
-    # A start that goes well pays nothing for the table.
-    from fargate_driver.ecs import diagnosis
-
-    return diagnosis.of_stopped_task(task).beside("; ".join(parts))
 
 
 def private_address(task: dict[str, Any], container_name: str) -> str | None:

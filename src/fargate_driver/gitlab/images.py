@@ -107,7 +107,7 @@ def wanted(config: Settings, env: RunnerEnvironment) -> JobImages | None:
         JobConfigurationError: The job asks for what is not allowed or makes no sense; a line each.
         DriverError: The job response is missing or unreadable.
     """
-    chosen = config.task_definition_source == "job"
+    chosen = "FARGATE_TASK_DEFINITION" in config.chosen_by_job
     if not config.images.enabled or chosen:
         return None
     response = job.response(env)

@@ -98,9 +98,7 @@ def _override(
             entry.pop("PlatformVersion", None)
     if flags.debug:
         keys.content["LogLevel"] = "debug"
-    sources = {"--task-def": "flag", "FARGATE_TASK_DEFINITION": "job"}
-    source = sources.get(origins.get(("Fargate", "TaskDefinition"), ""), "file")
-    keys.content["task_definition_source"] = source
+    keys.content["chosen_by_job"] = frozenset(JOB_VARIABLES.keys() & origins.values())
     return origins
 
 

@@ -249,8 +249,8 @@ class Settings(Section):
     """The whole file, with flags and the job's choice applied.
 
     Attributes:
-        task_definition_source: Who chose the task definition. One that ECS doesn't know is the
-            job's author's to mend where it is "job", and the operator's otherwise.
+        chosen_by_job: The job's variables that took effect. What they chose wrongly is the job's
+            author's to mend, and the operator's otherwise.
     """
 
     log_level: Annotated[str, AfterValidator(values.level)] = key(
@@ -280,7 +280,7 @@ class Settings(Section):
     )
     images: Images = key("Images", "Run jobs in the images that they ask for.", "a table", Images())
     allow: Allow = key("Allow", "What the authors of jobs may choose.", "a table", Allow())
-    task_definition_source: Literal["flag", "job", "file"] = "file"
+    chosen_by_job: frozenset[str] = frozenset()
 
     @property
     def builds_dir(self) -> str | None:

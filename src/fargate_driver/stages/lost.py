@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from fargate_driver import jobs
-from fargate_driver.ecs import watch
+from fargate_driver.ecs import diagnosis, watch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.errors import DriverError
 
@@ -31,7 +31,9 @@ def why(directory: str, patience: float, *, connected: bool) -> str:
         while True:
             task = ecs.describe_task(record.task_arn)
             if task and task.get("desiredStatus") == "STOPPED":
-                return f"the task stopped: {watch.why_stopped(watch.until_stopped(ecs, task))}"
+                verdict = diagnosis.of_stopped_task(watch.until_stopped(ecs, task))
+                said = verdict.raw or "ECS gives no reason"
+                return verdict.beside(f"the task stopped: {said}")
             if time.monotonic() > deadline:
                 break
             time.sleep(1)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import random
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver import jobs
 from fargate_driver.console import say
-from fargate_driver.ecs import launch, pace, transient
+from fargate_driver.ecs import launch, pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedError
 from fargate_driver.ecs.plan import Plan
 from fargate_driver.ecs.shared import SharedLooks
 from fargate_driver.ecs.watch import Watch
-from fargate_driver.errors import DriverError, JobConfigurationError
+from fargate_driver.errors import JobConfigurationError
 from fargate_driver.ssh import keys
 from fargate_driver.ssh.connection import KNOWN_HOSTS
 from fargate_driver.ssh.master import close_master
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     Connect = Callable[["Starter", Watch, dict[str, Any]], None]
 
 _LOGGER = logging.getLogger(__name__)
+_SPREAD = 0.5
+"""Seconds within which those who wait for a turn try again."""
 _WORTH_A_WORD = 2.0
 """Seconds of waiting for the host's launch rate that the job's log mentions."""
 
@@ -60,6 +63,8 @@ class Starter:
         self.ecs = Ecs(target, deadline=self.deadline)
         account = (target.region, target.endpoint_url, target.assume_role)
         self._turns = pace.place(Path(directory).parent, "RunTask", *account)
+        self._sent = False
+        self.ecs.before_launches(self._wait_for_turn)
 
     def start(self, connect: Connect) -> None:
         """Launch until a task is connected to.
@@ -76,13 +81,20 @@ class Starter:
             try:
                 self._launch(plan, connect)
             except (EcsError, TaskStoppedError) as e:
-                why = transient.again(e)
+                # A start that goes well pays nothing for the diagnosis.
+                from fargate_driver.ecs.again import again
+                from fargate_driver.ecs.verdict import Retry
+
+                retry = again(e)
                 before = str(plan)
-                pause = plan.next(why) if why else None
+                elsewhere = retry is Retry.NEXT_CAPACITY
+                pause = None if retry is Retry.NEVER else plan.next(elsewhere=elsewhere)
                 if pause is None or time.monotonic() + pause >= self.deadline:
+                    if e.verdict and e.verdict.chosen:
+                        raise JobConfigurationError(f"{e.verdict.chosen}: {e}") from e
                     raise
                 self._end_launch(e)
-                what = f"no capacity on {before}" if why == "capacity" else "the start failed"
+                what = f"no capacity on {before}" if elsewhere else "the start failed"
                 after = f" in {pause:.0f} s" if pause >= 1 else ""
                 say(f"{what}: {e}; trying {plan}{after}")
                 _LOGGER.info("%s: %s; trying %s%s", what, e, plan, after)
@@ -92,17 +104,23 @@ class Starter:
                 return
 
     def _launch(self, plan: Plan, connect: Connect) -> None:
-        self._wait_for_turn()
         request = launch.request(self._config, self._public_key, plan.capacity)
         intent = jobs.Launch(request, time.time())
         self._record.launches.append(intent)
         self._record.save()
+        self._sent = False
         try:
-            task = self.ecs.run_task(request)
+            task = self.ecs.run_task(request, chosen=self._config.chosen_by_job)
         except EcsError as e:
             intent.refused = e.refused
             self._record.save()
-            raise _blame(e, self._config) from e
+            raise
+        except BaseException:
+            if not self._sent:
+                # Cancelled before its turn came, or too late: there is nothing to look for.
+                intent.refused = True
+                self._record.save()
+            raise
         task_arn = intent.task_arn = str(task["taskArn"])
         self._record.save()
         definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
@@ -113,6 +131,7 @@ class Starter:
                 looks,
                 task_arn,
                 container_name=self._config.fargate.container_name,
+                chosen=self._config.chosen_by_job,
                 deadline=self.deadline,
                 on_look=check,
                 on_phase=say_phase,
@@ -122,16 +141,28 @@ class Starter:
             )
 
     def _wait_for_turn(self) -> None:
-        """Keep to the rate of launches that AWS allows; before the intent, which is then fresh."""
-        wait = pace.reserve(self._turns, launch.RATE)
-        if time.monotonic() + wait >= self.deadline:
-            raise StartTimeoutError(
-                f"this host starts so many tasks that the turn of this one would come in {wait:.0f}"
-                " s, after StartTimeout"
-            )
-        if wait > _WORTH_A_WORD:
-            say(f"waiting {wait:.0f} s: this host starts {launch.RATE.per_second:g} tasks a second")
-        time.sleep(wait)
+        """Keep to the rate of launches that AWS allows.
+
+        At the last moment, since on a busy host time passes between any two steps, and launches
+        that waited would come all at once.
+        """
+        begun = time.monotonic()
+        told = False
+        while wait := pace.take(self._turns, launch.RATE):
+            now = time.monotonic()
+            wait += random.uniform(0, _SPREAD)  # noqa: S311 - spreads those who wait
+            if now + wait >= self.deadline:
+                if self._sent:
+                    break
+                raise StartTimeoutError(
+                    f"this host starts more than {launch.RATE.per_second:g} tasks a second: the"
+                    " turn of this one did not come within StartTimeout"
+                )
+            if now + wait - begun > _WORTH_A_WORD and not told:
+                told = True
+                say(f"waiting: this host starts {launch.RATE.per_second:g} tasks a second at most")
+            time.sleep(wait)
+        self._sent = True
 
     def _end_launch(self, error: Exception) -> None:
         """See that nothing is left of a launch before another one: a job never has two tasks."""
@@ -147,23 +178,3 @@ def say_phase(name: str, seconds: float) -> None:
     """Tell the job's log how long a phase of the start took."""
     _LOGGER.debug("%s took %.1f s", name, seconds)
     say(f"  {name:<10} {seconds:7.1f} s")
-
-
-_TASK_DEFINITION_WORDS = (
-    "taskdefinition not found",
-    "taskdefinition is inactive",
-    "unable to describe task definition",
-    "invalid revision number",
-    "override for container named",
-)
-"""What ECS says about a task definition that isn't there, or isn't a job's."""
-
-
-def _blame(error: EcsError, config: Settings) -> DriverError:
-    """Tell the job's own task definition that ECS refuses from an operator's mistake."""
-    words = error.message.lower()
-    if config.task_definition_source == "job" and any(w in words for w in _TASK_DEFINITION_WORDS):
-        return JobConfigurationError(
-            f"FARGATE_TASK_DEFINITION: ECS refuses {config.fargate.task_definition!r}: {error}"
-        )
-    return error
