@@ -158,6 +158,7 @@ class Stages:
         wakeup_fd: int = -1,
         suffix: str = "",
         state_directory: str = "",
+        reconnect: Callable[[str], bool] = lambda _why: False,
     ) -> Run:
         data = script.encode() if isinstance(script, str) else script
         unique = os.urandom(4).hex()
@@ -175,6 +176,7 @@ class Stages:
                     state_directory=state_directory or self.found.state_directory,
                     cancelled=cancelled,
                     wakeup_fd=reading if wakeup_fd < 0 else wakeup_fd,
+                    reconnect=reconnect,
                     stdout=stdout.fileno(),
                     stderr=stderr.fileno(),
                 )

@@ -165,7 +165,7 @@ def test_a_changed_host_key_is_refused_at_once(task: Task, kind: str) -> None:
     task.start()
     wait_until(lambda: _listens(task.port))
     with pytest.raises(HostKeyChangedError, match="nothing was sent"):
-        reopen_master(task.connection, 60)
+        reopen_master(task.connection, 60, ignore)
     with pytest.raises(HostKeyChangedError):
         open_master(task.connection, time.monotonic() + 60, ignore)
     assert masters(task) == []
@@ -221,14 +221,14 @@ def test_a_killed_master_is_noticed_and_replaced(stages: Stages) -> None:
     assert (stages.task.job / "mux").is_socket()
     with pytest.raises(MasterGoneError):
         stages.run("echo never")
-    reopen_master(stages.task.connection, 30)
+    reopen_master(stages.task.connection, 30, ignore)
     assert stages.run("echo again").stdout == b"again\n"
 
 
 def test_only_a_pinned_host_is_connected_again(task: Task) -> None:
     task.start()
     with pytest.raises(UnreachableError, match="no pinned host key"):
-        reopen_master(task.connection, 30)
+        reopen_master(task.connection, 30, ignore)
 
 
 def test_a_directory_with_a_long_path_works(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from fargate_driver.ssh.remote import LONGEST_LOG, command_line
 # First the lost connection's server process, the wrapper's parent, is ended where it still waits
 # for a network that fell silent: with its pipes full, relays and script stand still. Then the logs
 # are read on through descriptors that keep their place. When the wrapper is gone, they get a few
-# more looks: it may have ended right after the end mark, or been killed. Then the follower ends,
-# and with it the session's output.
+# more looks: it may have ended right after the end mark, or been killed. Then the session is ended;
+# sshd would not pass on the end of its output alone.
 _FOLLOW = r"""
 exec 3>&2 2>/dev/null 7<&0
 log=$1 stage=$2 wrapper=0
@@ -59,6 +59,7 @@ printf "\0fargate-begin:%s\n" "$3" >&3
     cat <&4
     cat <&5 >&3
   done
+  kill -KILL $$
 } &
 exec >/dev/null 3>&-
 read -r line <&7 && rm -f "$log" "$log.out" "$log.err" "$log.1" "$log.2"

@@ -97,12 +97,13 @@ def open_master(connection: Connection, deadline: float, on_retry: Callable[[str
         time.sleep(pause)
 
 
-def reopen_master(connection: Connection, timeout: float) -> None:
+def reopen_master(connection: Connection, timeout: float, on_retry: Callable[[str], None]) -> None:
     """Open the job's connection again after its master ended: the same task, the same host key.
 
     Args:
         connection: The same as before.
         timeout: Seconds to try for.
+        on_retry: As of `open_master`.
 
     Raises:
         DriverError: As `open_master`; and where no host key was pinned before.
@@ -112,7 +113,7 @@ def reopen_master(connection: Connection, timeout: float) -> None:
             f"cannot connect to {connection} again: this job has no pinned host key"
         )
     close_master(connection.directory)
-    open_master(connection, time.monotonic() + timeout, lambda _reason: None)
+    open_master(connection, time.monotonic() + timeout, on_retry)
 
 
 def close_master(directory: str) -> None:

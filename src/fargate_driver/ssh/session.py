@@ -7,6 +7,7 @@ import select
 import stat
 import time
 
+from fargate_driver.ssh.errors import MasterGoneError, SessionRefusedError
 from fargate_driver.ssh.remote import script_file, stage_command
 from fargate_driver.ssh.stage import KILL_LIMIT, Stage, killer
 
@@ -83,7 +84,7 @@ def run_script(
 
     Raises:
         MasterGoneError: There is no connection; nothing was sent.
-        SessionRefusedError: No session could be opened; nothing ran.
+        SessionRefusedError: No session could be opened.
         OSError: The script file could not be read.
     """
     if cancelled():
@@ -106,13 +107,16 @@ def run_script(
         try:
             stage.start(command, script.fileno(), size)
             stage.pump(cancelled, wakeup_fd)
-            while stage.lost and not stage.connected and not stage.cancelled:
-                if not reconnect(stage.lost):
+            file = script_file(stage=stage.name, shell=shell, state_directory=state_directory)
+            while stage.lost and not (stage.connected or stage.cancelled) and reconnect(stage.lost):
+                try:
+                    stage.resume(file)
+                    stage.pump(cancelled, wakeup_fd)
+                except MasterGoneError:
+                    continue  # not to be taken for a script that was never sent
+                except SessionRefusedError as error:
+                    stage.lost = str(error)
                     break
-                file = script_file(stage=stage.name, shell=shell, state_directory=state_directory)
-                if not stage.resume(file):
-                    break
-                stage.pump(cancelled, wakeup_fd)
         finally:
             stage.close()
     running = stage.name if stage.code is None else ""

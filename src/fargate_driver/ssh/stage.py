@@ -97,14 +97,11 @@ class Stage:
         self._open(command)
         self._poll.register(self._feed, select.POLLOUT)
 
-    def resume(self, script: str) -> bool:
-        """Go on with the output over the job's new master.
+    def resume(self, script: str) -> None:
+        """Open a session on the job's new master that goes on with the output.
 
         Args:
             script: The script's file in the container.
-
-        Returns:
-            Whether a session could be opened.
         """
         from fargate_driver.ssh.follow import (  # noqa: PLC0415 - nearly no stage needs it
             REFUSALS,
@@ -119,12 +116,7 @@ class Stage:
         command = follow_command(
             script=script, stage=self.name, nonce=self.nonce, positions=(out, err)
         )
-        try:
-            self._open(command)
-        except MasterGoneError as error:
-            self.lost = str(error)
-            return False
-        return True
+        self._open(command)
 
     def _open(self, command: bytes) -> None:
         # The master makes what it gets non-blocking: it gets pipes, never the runner's own.
@@ -137,12 +129,14 @@ class Stage:
                 passed.append(write_end)
                 self._streams[stream] = output
                 self._poll.register(stream, select.POLLIN)
-            self._session = Session(self._directory, command, (self._stdin, passed[0], passed[1]))
+            self._session = session = Session(
+                self._directory, command, (self._stdin, passed[0], passed[1])
+            )
         finally:
             for descriptor in passed:
                 os.close(descriptor)
-        self._sessions[self._session.fileno()] = self._session
-        self._poll.register(self._session, select.POLLIN)
+        self._sessions[session.fileno()] = session
+        self._poll.register(session, select.POLLIN)
 
     def pump(self, cancelled: Callable[[], bool], wakeup_fd: int) -> None:
         """Pass bytes both ways until both verdicts are in or both streams have ended.

@@ -9,6 +9,9 @@ from fargate_driver.ecs import diagnosis, watch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.errors import DriverError
 
+_ONE_LOOK = 5.0
+"""Seconds that one look may take while a new connection is tried."""
+
 
 def why(directory: str, patience: float, *, connected: bool) -> str:
     """Ask ECS what became of the job's task.
@@ -24,26 +27,46 @@ def why(directory: str, patience: float, *, connected: bool) -> str:
     """
     deadline = time.monotonic() + (min(patience, 2) if connected else patience)
     try:
-        record = jobs.load(directory)
-        if not record or not record.task_arn:
-            return "the job has no task any more"
-        ecs = Ecs(record.target, deadline=deadline)
         while True:
-            task = ecs.describe_task(record.task_arn)
-            if task and task.get("desiredStatus") == "STOPPED":
-                verdict = diagnosis.of_stopped_task(watch.until_stopped(ecs, task))
-                said = verdict.raw or "ECS gives no reason"
-                return verdict.beside(f"the task stopped: {said}")
+            over, status = _look(directory, deadline)
+            if over:
+                return over
             if time.monotonic() > deadline:
                 break
             time.sleep(1)
     except DriverError as e:
         return f"ECS can't be asked why: {e}"
-    if not task:
+    if not status:
         return "ECS does not know the task any more"
     if connected:
         return "the task and the connection to it live on, so look for the cause in the container"
     return (
-        f"ECS shows the task as {task.get('lastStatus')}: it lives on, so the network between the"
-        " manager and it, or its SSH server, is at fault"
+        f"ECS shows the task as {status}: it lives on, so the network between the manager and it,"
+        " or its SSH server, is at fault"
     )
+
+
+def end_of_task(directory: str) -> str:
+    """Why the job's task ended, as far as ECS knows now; "" where it lives or can't be seen.
+
+    Args:
+        directory: the job's directory.
+    """
+    try:
+        return _look(directory, time.monotonic() + _ONE_LOOK)[0]
+    except DriverError:
+        return ""
+
+
+def _look(directory: str, deadline: float) -> tuple[str, str]:
+    """Look at the task: why it ended, and what ECS shows it as; "" for neither."""
+    record = jobs.load(directory)
+    if not record or not record.task_arn:
+        return "the job has no task any more", ""
+    ecs = Ecs(record.target, deadline=deadline)
+    task = ecs.describe_task(record.task_arn)
+    if task and task.get("desiredStatus") == "STOPPED":
+        verdict = diagnosis.of_stopped_task(watch.until_stopped(ecs, task))
+        said = verdict.raw or "ECS gives no reason"
+        return verdict.beside(f"the task stopped: {said}"), "STOPPED"
+    return "", str(task.get("lastStatus")) if task else ""

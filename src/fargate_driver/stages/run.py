@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from fargate_driver.flags import Flags
     from fargate_driver.jobs import Access
 
+_REATTACH = 60.0
+"""Seconds for a new connection while a script runs in the task. OpenSSH's keepalives have spent 40
+before, where the network fell silent."""
 _PATIENCE = 15.0
-"""Seconds for a new connection where the master is gone but the task may not be, and then for ECS
-to notice why."""
+"""Seconds for a new connection between stages where the master is gone but the task may not be, and
+then for ECS to notice why."""
 _LITTLE_PATIENCE = 3.0
-"""The same where an earlier stage of the job waited in vain."""
+"""The same where the job waited in vain before."""
 
 
 def main(flags: Flags, script: str, stage: str) -> int:
@@ -57,6 +60,7 @@ def main(flags: Flags, script: str, stage: str) -> int:
     connection = Connection(directory, access.host, access.port, access.user)
     lost_stage = jobs.lost_stage(directory)
     patience = _PATIENCE if lost_stage is None else _LITTLE_PATIENCE
+    reattach = _Reattach(connection, stage, cancel)
 
     def run() -> Outcome:
         return run_script(
@@ -67,6 +71,7 @@ def main(flags: Flags, script: str, stage: str) -> int:
             state_directory=access.state_directory,
             cancelled=lambda: cancel.wanted,
             wakeup_fd=cancel.wakeup,
+            reconnect=reattach,
         )
 
     try:
@@ -81,10 +86,13 @@ def main(flags: Flags, script: str, stage: str) -> int:
         raise DriverError(f"{stage}: the script {script} can't be read: {e.strerror}") from e
     if cancel.wanted or outcome.cancelled:
         say(f"{stage}: {outcome.lost or 'cancelled'}")
+        if not outcome.connected:
+            jobs.note_lost(directory, outcome.stage)
         return exits.system_failed(env)
     if outcome.code is None:
         from fargate_driver.stages import lost, operator
 
+        patience = _LITTLE_PATIENCE if reattach.failed else patience
         why = lost.why(directory, patience, connected=outcome.connected)
         say(f"{stage}: {outcome.lost}; {why}")
         operator.tell(flags, env, f"{stage}: {outcome.lost}; {why}")
@@ -97,9 +105,9 @@ def _reconnect(
     connection: Connection, access: Access, patience: float, lost_stage: str | None
 ) -> None:
     """Connect again, to the same host key, and end what a lost stage left running."""
-    from fargate_driver.ssh.master import reopen_master
+    from fargate_driver.stages.reattach import connect_again
 
-    reopen_master(connection, patience)
+    connect_again(connection, patience)
     if lost_stage:
         end_stage(connection, lost_stage, init_pid=access.init_pid)
     jobs.forget_lost(connection.directory)
@@ -114,6 +122,29 @@ def _end_or_note(connection: Connection, access: Access, outcome: Outcome) -> No
             say(f"what the stage left may still run: {e}")
     else:
         jobs.note_lost(connection.directory, outcome.stage)
+
+
+class _Reattach:
+    """Connects again while the script runs in the task, and tells the job's log."""
+
+    def __init__(self, connection: Connection, stage: str, cancel: _Cancel) -> None:
+        self._connection = connection
+        self._stage = stage
+        self._cancel = cancel
+        self.failed = False
+
+    def __call__(self, why: str) -> bool:
+        from fargate_driver.stages.reattach import connect_again
+
+        say(f"{self._stage}: {why}; connecting again, the script goes on in the task meanwhile")
+        try:
+            connect_again(self._connection, _REATTACH, lambda: self._cancel.wanted)
+        except DriverError as e:
+            say(f"{self._stage}: no new connection: {e}")
+            self.failed = True
+            return False
+        say(f"{self._stage}: connected again: the output goes on where it was")
+        return True
 
 
 class _Cancel:
