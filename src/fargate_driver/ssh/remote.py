@@ -10,9 +10,9 @@ from __future__ import annotations
 STAGE_VARIABLE = "FARGATE_STAGE_ID"
 """In the environment of all that a stage starts, so that cancelling finds what got away."""
 
-# Looks for program $1 on the PATH: fargate_x is its path, or empty. `command -v` will not do: a shell
-# that has programs built in (busybox as the tools have it) says their names, and would run them in
-# place of the image's own.
+# Looks for program $1 on the PATH: fargate_x is its path, or empty. `command -v` will not do: a
+# shell that has programs built in (busybox as the tools have it) says their names, and would run
+# them in place of the image's own.
 _FIND = r"""
 fargate_find() {
   set -f
