@@ -76,15 +76,19 @@ REFUSALS = {
 """Why the output can't be gone on with, by the session's exit status."""
 
 
-def follow_command(*, script: str, stage: str, nonce: str, positions: tuple[int, int]) -> bytes:
+def follow_command(
+    *, wrapper_shell: str, script: str, stage: str, nonce: str, positions: tuple[int, int]
+) -> bytes:
     """The command line that prints the rest of a stage's output, marks included, as it comes.
 
     It ends when standard input does; a line there says that all has arrived, and removes the logs.
 
     Args:
+        wrapper_shell: As `Connection` has it.
         script: The script's file, as `script_file` names it.
         stage: The stage's name.
         nonce: What its marks carry.
         positions: How many bytes of its two streams have arrived.
     """
-    return command_line(_FOLLOW, script, stage, nonce, *(str(position) for position in positions))
+    places = (str(position) for position in positions)
+    return command_line(wrapper_shell, _FOLLOW, script, stage, nonce, *places)

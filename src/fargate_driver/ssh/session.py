@@ -89,7 +89,7 @@ def run_script(
     """
     if cancelled():
         return Outcome(None, "cancelled before anything ran", cancelled=True)
-    stage = Stage(connection.directory, init_pid, (stdout, stderr))
+    stage = Stage(connection, init_pid, (stdout, stderr))
     # O_NONBLOCK: a FIFO must not hold the stage up before it is refused.
     with open(os.open(script_path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as script:
         found = os.fstat(script.fileno())
@@ -97,6 +97,7 @@ def run_script(
             raise OSError(22, "not a regular file")  # errno.EINVAL
         size = found.st_size
         command = stage_command(
+            wrapper_shell=connection.wrapper_shell,
             stage=stage.name,
             nonce=stage.nonce,
             size=size,
@@ -138,7 +139,7 @@ def end_stage(connection: Connection, stage: str, *, init_pid: int) -> None:
         SessionRefusedError: No session could be opened.
     """
     deadline = time.monotonic() + KILL_LIMIT
-    session = killer(connection.directory, stage, init_pid)
+    session = killer(connection, stage, init_pid)
     try:
         poll = select.poll()
         poll.register(session, select.POLLIN)

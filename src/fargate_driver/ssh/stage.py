@@ -16,6 +16,8 @@ TYPE_CHECKING = False  # `typing` costs the run stage 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fargate_driver.ssh.connection import Connection
+
 KILL_LIMIT = 18.0
 """Seconds after which a cancelled stage ends whatever the container says."""
 _CHUNK = 65536
@@ -31,12 +33,14 @@ _DONE = b"done\n"
 """What the container's side is told when all has arrived: it need not keep the logs."""
 
 
-def killer(directory: str, stage: str, init_pid: int) -> Session:
+def killer(connection: Connection, stage: str, init_pid: int) -> Session:
     """Open a session that ends a stage's processes in the container, and then ends itself."""
-    command = kill_command(stage=stage, init_pid=init_pid, grace=_KILL_GRACE)
+    command = kill_command(
+        wrapper_shell=connection.wrapper_shell, stage=stage, init_pid=init_pid, grace=_KILL_GRACE
+    )
     nothing = os.open("/dev/null", os.O_RDWR)
     try:
-        return Session(directory, command, (nothing, nothing, nothing))
+        return Session(connection.directory, command, (nothing, nothing, nothing))
     finally:
         os.close(nothing)
 
@@ -45,7 +49,7 @@ class Stage:
     """The descriptors of a running stage, and what was heard so far.
 
     Args:
-        directory: The job's private directory.
+        connection: The job's connection.
         init_pid: As the probe found.
         targets: Where the script's standard output and standard error go.
 
@@ -58,14 +62,15 @@ class Stage:
         cancelled: Whether it was told to stop.
     """
 
-    def __init__(self, directory: str, init_pid: int, targets: tuple[int, int]) -> None:
+    def __init__(self, connection: Connection, init_pid: int, targets: tuple[int, int]) -> None:
         self.name = os.urandom(8).hex()
         self.nonce = os.urandom(8).hex()
         self.code: int | None = None
         self.lost = ""
         self.connected = True
         self.cancelled = False
-        self._directory = directory
+        self._connection = connection
+        self._directory = connection.directory
         self._init_pid = init_pid
         self._outputs = (Output(self.nonce), Output(self.nonce))
         self._targets = dict(zip(self._outputs, targets, strict=True))
@@ -114,7 +119,11 @@ class Stage:
         for output in self._outputs:
             output.resume()
         command = follow_command(
-            script=script, stage=self.name, nonce=self.nonce, positions=(out, err)
+            wrapper_shell=self._connection.wrapper_shell,
+            script=script,
+            stage=self.name,
+            nonce=self.nonce,
+            positions=(out, err),
         )
         self._open(command)
 
@@ -247,7 +256,7 @@ class Stage:
         self.cancelled = True
         self._deadline = time.monotonic() + KILL_LIMIT
         try:
-            self._killer = killer(self._directory, self.name, self._init_pid)
+            self._killer = killer(self._connection, self.name, self._init_pid)
         except MasterGoneError:
             return  # then the stage's own streams end as well
         self._sessions[self._killer.fileno()] = self._killer
