@@ -3,7 +3,8 @@
 Every job has a directory of its own (0700) below `[TaskMetadata] Directory`, named by its key. It
 holds `record.json` (the tasks, and how to call ECS about them), `access` (how run reaches the task)
 and the connection's files: the private key, the pinned host key, the ControlMaster's socket and its
-log. The directory is gone when nothing of the job is left.
+log. Where the driver made the task definition, a directory `helper` in it holds the same for the
+connection to the helper's container. The directory is gone when nothing of the job is left.
 
 gitlab-runner gives every call of a job the same temporary directory. prepare leaves a link in it to
 the job's directory, so that later stages find the record without reading any configuration.
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _RECORD = "record.json"
+_HELPER = "helper"
 _ACCESS = "access"
 _LOST = "lost"
 _TOKEN_LIFETIME = 23 * 3600
@@ -123,19 +125,29 @@ class Access:
         user: who logs in.
         host: the task's address.
         port: the port of its SSH server.
+        wrapper_shell: as `Connection` has it.
         shell: the interpreter of scripts.
         init_pid: the container's first process; 0 where unknown.
         state_directory: the driver's private directory in the container.
     """
 
-    __slots__ = ("host", "init_pid", "port", "shell", "state_directory", "user")
+    __slots__ = ("host", "init_pid", "port", "shell", "state_directory", "user", "wrapper_shell")
 
     def __init__(
-        self, *, user: str, host: str, port: int, shell: str, init_pid: int, state_directory: str
+        self,
+        *,
+        user: str,
+        host: str,
+        port: int,
+        wrapper_shell: str,
+        shell: str,
+        init_pid: int,
+        state_directory: str,
     ) -> None:
         self.user = user
         self.host = host
         self.port = port
+        self.wrapper_shell = wrapper_shell
         self.shell = shell
         self.init_pid = init_pid
         self.state_directory = state_directory
@@ -179,6 +191,7 @@ def load_access(directory: str) -> Access | None:
             user=values["user"],
             host=values["host"],
             port=int(values["port"]),
+            wrapper_shell=values["wrapper_shell"],
             shell=values["shell"],
             init_pid=int(values["init_pid"]),
             state_directory=values["state_directory"],
@@ -231,6 +244,15 @@ def _write(path: str, text: str) -> None:
             f"{path}: the job's record can't be written: {e.strerror}; make room there, or let"
             " [TaskMetadata] Directory name a directory that the driver may write to"
         ) from e
+
+
+def helper_directory(directory: str) -> str:
+    """The directory of the connection to the helper's container.
+
+    Args:
+        directory: the job's directory.
+    """
+    return os.path.join(directory, _HELPER)
 
 
 def create(directory: str) -> None:
@@ -422,7 +444,9 @@ def remove(directory: str, *, but_record: bool = False) -> None:
     """
     try:
         for name in sorted(os.listdir(directory), key=lambda name: name != _RECORD):
-            if not (but_record and name == _RECORD):
+            if name == _HELPER:
+                remove(helper_directory(directory))
+            elif not (but_record and name == _RECORD):
                 _unlink(os.path.join(directory, name))
         if not but_record:
             os.rmdir(directory)

@@ -15,7 +15,7 @@ from fargate_driver.ecs import pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 from fargate_driver.errors import DriverError
-from fargate_driver.ssh.master import close_master
+from fargate_driver.stages import connecting
 
 if TYPE_CHECKING:
     from fargate_driver.jobs import JobRecord, Launch
@@ -60,7 +60,7 @@ def end_job(directory: str, cause: str, *, hurry: bool = False) -> None:
             _stop_tasks(record, cause, hurry=hurry)
     except DriverError as e:
         problems.append(str(e))
-    close_master(directory)
+    connecting.close(directory)
     # The key goes in any case; the record stays as long as a task may run.
     jobs.remove(directory, but_record=bool(problems))
     if problems:

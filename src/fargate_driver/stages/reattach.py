@@ -23,19 +23,23 @@ _AFTER_CANCEL = 20.0
 
 
 def connect_again(
-    connection: Connection, patience: float, cancelled: Callable[[], bool] = lambda: False
+    connection: Connection,
+    directory: str,
+    patience: float,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """Open a new master to the same task, with the same host key.
 
     Args:
-        connection: the job's connection.
+        connection: the connection that was lost.
+        directory: the job's directory.
         patience: seconds to try for.
         cancelled: whether the stage is to stop.
 
     Raises:
         DriverError: there is no way to the task; one line.
     """
-    reopen_master(connection, patience, _Trying(connection.directory, cancelled))
+    reopen_master(connection, patience, _Trying(directory, cancelled))
 
 
 class _Trying:

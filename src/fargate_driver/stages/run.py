@@ -14,6 +14,7 @@ from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits
 from fargate_driver.gitlab.environment import RunnerEnvironment
+from fargate_driver.gitlab.stages import is_helpers
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.ssh.errors import MasterGoneError
 from fargate_driver.ssh.session import Outcome, end_stage, run_script
@@ -54,13 +55,16 @@ def main(flags: Flags, script: str, stage: str) -> int:
         from fargate_driver.stages.place import job_directory
 
         directory = job_directory(flags, env)
-    access = jobs.load_access(directory)
+    place = directory
+    if is_helpers(stage) and os.path.isdir(jobs.helper_directory(directory)):
+        place = jobs.helper_directory(directory)
+    access = jobs.load_access(place)
     if not access:
-        raise DriverError(f"{directory}: no record of a started task; did prepare succeed?")
-    connection = Connection(directory, access.host, access.port, access.user)
-    lost_stage = jobs.lost_stage(directory)
+        raise DriverError(f"{place}: no record of a started task; did prepare succeed?")
+    connection = Connection(place, access.host, access.port, access.user, access.wrapper_shell)
+    lost_stage = jobs.lost_stage(place)
     patience = _PATIENCE if lost_stage is None else _LITTLE_PATIENCE
-    reattach = _Reattach(connection, stage, cancel)
+    reattach = _Reattach(connection, directory, stage, cancel)
 
     def run() -> Outcome:
         return run_script(
@@ -78,7 +82,7 @@ def main(flags: Flags, script: str, stage: str) -> int:
         outcome = run()
     except MasterGoneError as e:
         try:
-            _reconnect(connection, access, patience, lost_stage)
+            _reconnect(connection, directory, access, patience, lost_stage)
             outcome = run()
         except DriverError as again:
             outcome = Outcome(None, f"{e}; a new connection failed: {again}", cancelled=False)
@@ -87,7 +91,7 @@ def main(flags: Flags, script: str, stage: str) -> int:
     if cancel.wanted or outcome.cancelled:
         say(f"{stage}: {outcome.lost or 'cancelled'}")
         if not outcome.connected:
-            jobs.note_lost(directory, outcome.stage)
+            jobs.note_lost(place, outcome.stage)
         return exits.system_failed(env)
     if outcome.code is None:
         from fargate_driver.stages import lost, operator
@@ -102,12 +106,16 @@ def main(flags: Flags, script: str, stage: str) -> int:
 
 
 def _reconnect(
-    connection: Connection, access: Access, patience: float, lost_stage: str | None
+    connection: Connection,
+    directory: str,
+    access: Access,
+    patience: float,
+    lost_stage: str | None,
 ) -> None:
     """Connect again, to the same host key, and end what a lost stage left running."""
     from fargate_driver.stages.reattach import connect_again
 
-    connect_again(connection, patience)
+    connect_again(connection, directory, patience)
     if lost_stage:
         end_stage(connection, lost_stage, init_pid=access.init_pid)
     jobs.forget_lost(connection.directory)
@@ -127,8 +135,11 @@ def _end_or_note(connection: Connection, access: Access, outcome: Outcome) -> No
 class _Reattach:
     """Connects again while the script runs in the task, and tells the job's log."""
 
-    def __init__(self, connection: Connection, stage: str, cancel: _Cancel) -> None:
+    def __init__(
+        self, connection: Connection, directory: str, stage: str, cancel: _Cancel
+    ) -> None:
         self._connection = connection
+        self._directory = directory
         self._stage = stage
         self._cancel = cancel
         self.failed = False
@@ -138,7 +149,7 @@ class _Reattach:
 
         say(f"{self._stage}: {why}; connecting again, the script goes on in the task meanwhile")
         try:
-            connect_again(self._connection, _REATTACH, lambda: self._cancel.wanted)
+            connect_again(self._connection, self._directory, _REATTACH, lambda: self._cancel.wanted)
         except DriverError as e:
             say(f"{self._stage}: no new connection: {e}")
             self.failed = True

@@ -19,8 +19,7 @@ from fargate_driver.ecs.shared import SharedLooks
 from fargate_driver.ecs.watch import Watch
 from fargate_driver.errors import JobConfigurationError
 from fargate_driver.ssh import keys
-from fargate_driver.ssh.connection import KNOWN_HOSTS
-from fargate_driver.ssh.master import close_master
+from fargate_driver.stages import connecting
 from fargate_driver.stages.cancel import check
 
 if TYPE_CHECKING:
@@ -169,9 +168,8 @@ class Starter:
         task_arn = self._record.task_arn
         if task_arn:
             self.ecs.stop_task(task_arn, f"another task takes its place: {error}"[:255])
-        close_master(self._directory)
-        # The next task has a host key of its own.
-        Path(self._directory, KNOWN_HOSTS).unlink(missing_ok=True)
+        connecting.close(self._directory)
+        connecting.forget_host_keys(self._directory)
 
 
 def say_phase(name: str, seconds: float) -> None:

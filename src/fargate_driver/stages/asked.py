@@ -1,0 +1,134 @@
+"""What a job asks for, as RunTask gets it: its image, services, size and place."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from fargate_driver.console import say
+from fargate_driver.gitlab import choices, images
+
+if TYPE_CHECKING:
+    from fargate_driver.ecs.client import Ecs
+    from fargate_driver.ecs.definitions import Definitions
+    from fargate_driver.ecs.errors import EcsError
+    from fargate_driver.gitlab.choices import Choices
+    from fargate_driver.gitlab.environment import RunnerEnvironment
+    from fargate_driver.gitlab.images import JobImages
+    from fargate_driver.settings import Settings
+
+_WORTH_A_WORD = 2.0
+"""Seconds that finding the task definition may take before the job's log mentions it."""
+
+
+def read(config: Settings, env: RunnerEnvironment) -> Asked:
+    """Read and check what a job asks for.
+
+    Args:
+        config: the settings.
+        env: the call's environment.
+
+    Raises:
+        JobConfigurationError: it asks for what is not allowed or makes no sense; a line each.
+        DriverError: the job response is missing or unreadable.
+    """
+    found = images.wanted(config, env)
+    platform = found.architecture if found else None
+    chosen = choices.choose(config, env, derived=found is not None, platform=platform)
+    return Asked(chosen.settings(config), found, chosen)
+
+
+class Asked:
+    """What a job's task is made of.
+
+    Args:
+        config: the settings, with the capacity that the job chose.
+        job_images: what it runs in; None for the task definition that the settings name.
+        chosen: its size and the like.
+
+    Attributes:
+        config: the same.
+        images: the same as `job_images`.
+    """
+
+    def __init__(self, config: Settings, job_images: JobImages | None, chosen: Choices) -> None:
+        self.config = config
+        self.images = job_images
+        self._choices = chosen
+        self._definitions: Definitions | None = None
+        self._derived: dict[str, Any] = {}
+        self._definition: str | None = None
+
+    def resolve(self, ecs: Ecs, deadline: float) -> None:
+        """Find the derived task definition, or register it; nothing where the settings name one.
+
+        Args:
+            ecs: the client.
+            deadline: until when (time.monotonic).
+
+        Raises:
+            JobConfigurationError: what the job asks for can't be one task.
+            DriverError: ECS refuses.
+        """
+        if not self.images:
+            return
+        from fargate_driver.ecs import definitions, derive
+
+        begun = time.monotonic()
+        fargate = self.config.fargate
+        self._definitions = definitions.Definitions(
+            ecs, self.config.task_metadata.directory, deadline
+        )
+        base = self.config.images.base_task_definition
+        self._derived = derive.derive(
+            self.config,
+            self.images,
+            self._choices.architecture,
+            self._definitions.base(base, tags=fargate.propagate_tags) if base else None,
+        )
+        self._definition = self._definitions.find(self._derived)
+        if (took := time.monotonic() - begun) > _WORTH_A_WORD:
+            say(f"the task definition {self._definition} was found after {took:.0f} s")
+
+    def is_gone(self, error: EcsError) -> bool:
+        """Whether a launch failed since somebody deregistered the derived task definition.
+
+        Then it is forgotten; `resolve` finds or registers another.
+
+        Args:
+            error: what ended the launch.
+        """
+        if not (self._definitions and self._definition):
+            return False
+        from fargate_driver.ecs import definitions
+
+        if not definitions.is_gone(error):
+            return False
+        self._definitions.forget(self._definition)
+        return True
+
+    def parameters(self, public_key: str, lifetime: int) -> dict[str, Any]:
+        """What `launch.request` needs to know of it.
+
+        Args:
+            public_key: the job's public key, one line.
+            lifetime: seconds after which the task ends by itself.
+
+        Raises:
+            JobConfigurationError: it is more than RunTask takes, or no size that Fargate has.
+        """
+        if not self.images:
+            # A job that chose CPU or memory chose both here.
+            return {"overrides": self._choices.overrides(0, 0)}
+        from fargate_driver.ecs.overrides import overrides
+
+        task = self._choices.overrides(int(self._derived["cpu"]), int(self._derived["memory"]))
+        return {
+            "definition": self._definition,
+            "overrides": overrides(self.config, self.images, public_key, lifetime, task),
+        }
+
+    def say_warnings(self) -> None:
+        """Tell the job's author what of it comes out otherwise than on other executors."""
+        for warning in self.images.warnings if self.images else ():
+            say(f"WARNING: {warning}")
