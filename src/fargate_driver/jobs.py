@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 
 from fargate_driver.ecs.target import Target
 from fargate_driver.errors import DriverError
@@ -23,10 +22,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from fargate_driver.moment import Moment
     from fargate_driver.owner import Owner
 
 VERSION = 1
-_RECORD = "record.json"
+RECORD = "record.json"
+PREPARE = "prepare"
+"""Names the process that prepares the job, for a cleanup that comes meanwhile."""
 _HELPER = "helper"
 _ACCESS = "access"
 _LOST = "lost"
@@ -45,29 +47,32 @@ class Launch:
     Args:
         request: RunTask's parameters, the clientToken included: replaying them unchanged returns
             the same task.
-        created: when it was written, in seconds since the epoch.
+        created: when it was written.
         task_arn: the started task, once it is known.
         refused: whether ECS answered that it started nothing.
+        size: the task's cpu and memory, and those of the job's container, in RunTask's form.
     """
 
-    __slots__ = ("created", "refused", "request", "task_arn")
+    __slots__ = ("created", "refused", "request", "size", "task_arn")
 
     def __init__(
         self,
         request: dict[str, Any],
-        created: float,
+        created: Moment,
         task_arn: str | None = None,
         refused: bool = False,
+        size: dict[str, Any] | None = None,
     ) -> None:
         self.request = request
         self.created = created
         self.task_arn = task_arn
         self.refused = refused
+        self.size = size or {}
 
     @property
     def replayable(self) -> bool:
         """Whether ECS still knows the clientToken, so that a replay starts nothing new."""
-        return 0 <= time.time() - self.created < _TOKEN_LIFETIME
+        return 0 <= self.created.age() < _TOKEN_LIFETIME
 
 
 class JobRecord:
@@ -112,7 +117,7 @@ class JobRecord:
                 for launch in self.launches
             ],
         }
-        _write(os.path.join(self.directory, _RECORD), json.dumps(data))
+        _write(os.path.join(self.directory, RECORD), json.dumps(data))
 
 
 class Access:
@@ -309,9 +314,10 @@ def load(directory: str) -> JobRecord | None:
     """
     import json
 
+    from fargate_driver.moment import Moment
     from fargate_driver.owner import Owner
 
-    path = os.path.join(directory, _RECORD)
+    path = os.path.join(directory, RECORD)
     try:
         with open(path, encoding="utf-8") as file:
             data = json.load(file)
@@ -325,10 +331,12 @@ def load(directory: str) -> JobRecord | None:
                 f"{path}: written by another version of the driver (record version"
                 f" {data['version']}, this one knows {VERSION}); finish the job with that one"
             )
-        record = JobRecord(
-            directory, data["description"], Target(**data["target"]), Owner(**data["owner"])
-        )
-        record.launches = [Launch(**launch) for launch in data["launches"]]
+        owner = Owner(**data["owner"] | {"began": Moment(*data["owner"]["began"])})
+        record = JobRecord(directory, data["description"], Target(**data["target"]), owner)
+        record.launches = [
+            Launch(**launch | {"created": Moment(*launch["created"])})
+            for launch in data["launches"]
+        ]
         _check_types(record)
     except (KeyError, TypeError) as e:
         raise RecordError(f"{path}: the job's record is damaged: {e!r}") from e
@@ -338,20 +346,23 @@ def load(directory: str) -> JobRecord | None:
 def _check_types(record: JobRecord) -> None:
     """See that what was read is of the kinds that were written; TypeError where it isn't."""
     target, owner = record.target, record.owner
+    text, number, maybe = (str,), (int, float), (str, type(None))
     found: list[tuple[object, tuple[type, ...]]] = [
-        *((value, (str,)) for value in (record.description, target.region, target.cluster)),
-        *((value, (str, type(None))) for value in (target.endpoint_url, target.assume_role)),
+        *((value, text) for value in (record.description, target.region, target.cluster)),
+        *((value, maybe) for value in (target.endpoint_url, target.assume_role)),
     ]
+    names = ("machine", "pid_namespace", "mount_namespace", "temporary")
+    found += [(getattr(owner, name), text) for name in names]
+    found += [(n, number) for n in (owner.runner_pid, owner.runner_started, owner.longest)]
     for launch in record.launches:
         found += [
             (launch.request, (dict,)),
-            (launch.created, (int, float)),
-            (launch.task_arn, (str, type(None))),
+            (launch.size, (dict,)),
+            (launch.task_arn, maybe),
             (launch.refused, (bool,)),
         ]
-    numbers = ("runner_pid", "runner_started", "over_after")
-    for name in owner._fields:
-        found.append((getattr(owner, name), (int, float) if name in numbers else (str,)))
+    for moment in (owner.began, *(launch.created for launch in record.launches)):
+        found += [(moment.epoch, number), (moment.boot, text), (moment.uptime, number)]
     for value, kinds in found:
         if type(value) not in kinds:
             raise TypeError(f"a value is {type(value).__name__}")
@@ -430,26 +441,42 @@ def _is_key(name: str) -> bool:
     return number.isdigit() and len(digest) == 20 and set(digest) <= set("0123456789abcdef")
 
 
-def remove(directory: str, *, but_record: bool = False) -> None:
-    """Remove a job's directory with all that is in it; the record goes first.
+def empty(directory: str, *, but: str = "") -> None:
+    """Remove all that is in a job's directory; the record goes first.
 
-    Without its record a half-removed directory speaks of no task any more.
+    Without its record a half-emptied directory speaks of no task any more.
 
     Args:
         directory: the job's directory; one that is gone is fine.
-        but_record: keep the directory with the record alone, for a task that may still run.
+        but: the name of a file to keep.
 
     Raises:
         RecordError: something can't be removed.
     """
     try:
-        for name in sorted(os.listdir(directory), key=lambda name: name != _RECORD):
+        for name in sorted(os.listdir(directory), key=lambda name: name != RECORD):
             if name == _HELPER:
                 remove(helper_directory(directory))
-            elif not (but_record and name == _RECORD):
+            elif name != but:
                 _unlink(os.path.join(directory, name))
-        if not but_record:
-            os.rmdir(directory)
+    except FileNotFoundError:
+        return
+    except OSError as e:
+        raise RecordError(f"{directory}: can't be emptied: {e.strerror} ({e.filename})") from e
+
+
+def remove(directory: str) -> None:
+    """Remove a job's directory with all that is in it.
+
+    Args:
+        directory: the job's directory; one that is gone is fine.
+
+    Raises:
+        RecordError: something can't be removed.
+    """
+    empty(directory)
+    try:
+        os.rmdir(directory)
     except FileNotFoundError:
         return
     except OSError as e:

@@ -8,8 +8,12 @@ here (another host, another namespace), a job counts as running until its time i
 from __future__ import annotations
 
 import os
-import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from fargate_driver import moment
+
+if TYPE_CHECKING:
+    from fargate_driver.moment import Moment
 
 _RUNNER = "gitlab-runner"
 _SPARE = 3600.0
@@ -21,8 +25,6 @@ class Owner(NamedTuple):
 
     machine: str
     """The host's /etc/machine-id."""
-    boot: str
-    """The kernel's boot id: another one means that the host was restarted."""
     pid_namespace: str
     mount_namespace: str
     runner_pid: int
@@ -31,8 +33,10 @@ class Owner(NamedTuple):
     """When it began, in clock ticks since the boot: a reused pid has another."""
     temporary: str
     """The job's temporary directory, which gitlab-runner removes after cleanup; "" for none."""
-    over_after: float
-    """When the job is over in any case, in seconds since the epoch."""
+    began: Moment
+    """When prepare began. Another boot of the same host means that it was restarted."""
+    longest: float
+    """Seconds after which the job is over in any case."""
 
 
 def owner_of_this_call(temporary: str | None, seconds: float) -> Owner:
@@ -45,37 +49,59 @@ def owner_of_this_call(temporary: str | None, seconds: float) -> Owner:
     pid, started = _runner()
     return Owner(
         machine=_read("/etc/machine-id"),
-        boot=_read("/proc/sys/kernel/random/boot_id"),
         pid_namespace=_namespace("pid"),
         mount_namespace=_namespace("mnt"),
         runner_pid=pid,
         runner_started=started,
         temporary=temporary or "",
-        over_after=time.time() + seconds + _SPARE,
+        began=moment.now(),
+        longest=seconds + _SPARE,
     )
 
 
 def why_over(owner: Owner) -> str:
     """Say why the job is over, "" where it may still run."""
-    if time.time() > owner.over_after:
-        return "its time is up"
-    if owner.boot != _read("/proc/sys/kernel/random/boot_id"):
+    # What can be seen comes before any clock; within one boot, no change of the clock counts.
+    if owner.began.boot != moment.boot_id():
         # Restarted, or another host; containers often have no machine-id.
-        same_host = owner.machine and owner.machine == _read("/etc/machine-id")
-        return "its host was restarted" if same_host else ""
-    if (
+        if owner.machine and owner.machine == _read("/etc/machine-id"):
+            return "its host was restarted"
+    elif (
         owner.runner_pid
         and owner.pid_namespace == _namespace("pid")
         and _started(owner.runner_pid) != owner.runner_started
     ):
         return "its gitlab-runner is gone"
-    if (
+    elif (
         owner.temporary
         and owner.mount_namespace == _namespace("mnt")
         and not os.path.exists(owner.temporary)
     ):
         return "gitlab-runner has removed its temporary directory"
-    return ""
+    return "its time is up" if owner.began.age() > owner.longest else ""
+
+
+def this_process() -> str:
+    """Name this process so that another can find it, if it still is there."""
+    pid = os.getpid()
+    return f"{pid} {_started(pid)} {_namespace('pid')}"
+
+
+def living(name: str) -> int | None:
+    """Find a process.
+
+    Args:
+        name: as `this_process` gave it.
+
+    Returns:
+        Its pid, or None where it has ended (another may have its pid), or can't be seen from here.
+
+    Raises:
+        ValueError: this is no such name.
+    """
+    pid, started, namespace = name.split()
+    seen = namespace == _namespace("pid") and _started(int(pid)) == int(started)
+    return int(pid) if seen else None
 
 
 def _runner() -> tuple[int, int]:

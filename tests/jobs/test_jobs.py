@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import stat
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fargate_driver import jobs
+from fargate_driver import jobs, moment
 from fargate_driver.ecs.target import Target
+from fargate_driver.moment import Moment
 from fargate_driver.owner import owner_of_this_call
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ JSON = st.recursive(
 )
 
 
+MOMENT = Moment(12.5, "boot", 7.25)
+SIZE = {"cpu": "256", "memory": "512", "containers": [{"name": "a", "memory": None}]}
+
+
 def record(directory: Path) -> jobs.JobRecord:
     target = Target("us-east-1", "ci", "http://127.0.0.1:1", None)
     return jobs.JobRecord(str(directory), "job 7", target, owner_of_this_call("/tmp/x", 60))
@@ -33,7 +37,9 @@ def record(directory: Path) -> jobs.JobRecord:
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     saved = record(tmp_path)
-    saved.launches.append(jobs.Launch({"clientToken": "t", "tags": []}, 12.5, "arn:task", True))
+    saved.launches.append(
+        jobs.Launch({"clientToken": "t", "tags": []}, MOMENT, "arn:task", True, SIZE)
+    )
     saved.save()
     loaded = jobs.load(str(tmp_path))
     assert loaded is not None
@@ -42,7 +48,8 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert loaded.target.assume_role is None
     assert loaded.owner == saved.owner
     (launch,) = loaded.launches
-    assert (launch.request, launch.created) == ({"clientToken": "t", "tags": []}, 12.5)
+    assert launch.request == {"clientToken": "t", "tags": []}
+    assert (launch.created, launch.size) == (MOMENT, SIZE)
     assert (launch.task_arn, launch.refused) == ("arn:task", True)
     assert loaded.task_arn == "arn:task"
 
@@ -150,13 +157,36 @@ def test_a_newer_record_is_left_alone(tmp_path: Path) -> None:
         jobs.load(str(tmp_path))
 
 
-@pytest.mark.parametrize(("age", "replayable"), [(5, True), (22 * 3600, True), (24 * 3600, False)])
-def test_old_intents_are_never_replayed(age: float, replayable: bool) -> None:
-    assert jobs.Launch({}, time.time() - age).replayable is replayable
+HOUR = 3600.0
 
 
-def test_an_intent_from_the_future_is_not_replayed() -> None:
-    assert not jobs.Launch({}, time.time() + 3600).replayable
+@pytest.mark.parametrize(
+    ("age", "jump", "replayable"),
+    [
+        (5, 0, True),
+        (22 * HOUR, 0, True),
+        (24 * HOUR, 0, False),
+        # Within one boot, setting the clock changes nothing.
+        (22 * HOUR, 30 * HOUR, True),
+        (22 * HOUR, -30 * HOUR, True),
+        (24 * HOUR, -20 * HOUR, False),
+    ],
+)
+def test_old_intents_are_never_replayed(age: float, jump: float, replayable: bool) -> None:
+    # The machine's clock was set by `jump` since.
+    here = moment.now()
+    created = here._replace(epoch=here.epoch - age - jump, uptime=here.uptime - age)
+    assert jobs.Launch({}, created).replayable is replayable
+
+
+@pytest.mark.parametrize(
+    ("age", "replayable"),
+    [(5, True), (22 * HOUR, True), (24 * HOUR, False), (-HOUR, False)],
+)
+def test_after_a_restart_the_time_of_day_counts(age: float, replayable: bool) -> None:
+    here = moment.now()
+    created = Moment(here.epoch - age, "another", here.uptime - 5)
+    assert jobs.Launch({}, created).replayable is replayable
 
 
 def test_links_lead_to_the_job_they_were_made_for(tmp_path: Path) -> None:
@@ -198,7 +228,7 @@ def test_remove_may_keep_the_record(tmp_path: Path) -> None:
     directory.mkdir()
     record(directory).save()
     (directory / "key").write_text("secret")
-    jobs.remove(str(directory), but_record=True)
+    jobs.empty(str(directory), but=jobs.RECORD)
     assert [p.name for p in directory.iterdir()] == ["record.json"]
 
 

@@ -8,15 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from driver_calls import JobCalls
-from fargate_driver import owner
+from fargate_driver import moment, owner
 from fargate_driver.cli import main
 from fargate_driver.commands import reap as reap_command
+from fargate_driver.moment import Moment
 from fargate_driver.owner import Owner, owner_of_this_call, why_over
 from local_fargate import FARGATE, LocalFargate, until
 
@@ -153,15 +153,29 @@ def test_tasks_without_a_record_are_stopped_where_they_can_be_listed(
         assert one.call("cleanup").returncode == 0
 
 
-def here(**changes: Any) -> Owner:
-    return owner_of_this_call("/", 60)._replace(**changes)
+DAY = 86400.0
+LONGEST = 60 + 3600.0  # owner_of_this_call's hour on top
+
+
+def here(age: float = 0, jump: float = 0, boot: str | None = None, **changes: Any) -> Owner:
+    """The owner of a job that began `age` seconds ago; the clock was set by `jump` since."""
+    now = moment.now()
+    began = Moment(now.epoch - age - jump, boot or now.boot, now.uptime - age)
+    return owner_of_this_call("/", 60)._replace(began=began, **changes)
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
         ({}, ""),
-        ({"over_after": time.time() - 1}, "its time is up"),
+        ({"age": LONGEST + 1}, "its time is up"),
+        # A clock that is set ends no running job, and keeps no dead one.
+        ({"age": 1, "jump": DAY}, ""),
+        ({"age": 1, "jump": -DAY}, ""),
+        ({"age": LONGEST + 1, "jump": -DAY}, "its time is up"),
+        # Elsewhere nothing but the time of day is known.
+        ({"age": LONGEST + 1, "boot": "another", "machine": "another"}, "its time is up"),
+        ({"age": LONGEST + 1, "boot": "another", "machine": ""}, "its time is up"),
         ({"boot": "another"}, "its host was restarted"),
         ({"boot": "another", "machine": "another"}, ""),
         ({"boot": "another", "machine": ""}, ""),
@@ -181,5 +195,5 @@ def here(**changes: Any) -> Owner:
     ],
 )
 def test_evidence(changes: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "_read", lambda path: {"/etc/machine-id": "m"}.get(path, "b"))
+    monkeypatch.setattr(owner, "_read", lambda _path: "m")
     assert why_over(here(**changes)) == why

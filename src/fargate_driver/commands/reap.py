@@ -42,8 +42,9 @@ def reap(flags: Flags, dry_run: bool) -> int:
     for dead in sweep.find(str(config.task_metadata.directory)):
         tasks = ", ".join(dead.task_arns) or "no known task"
         try:
-            if not dry_run:
-                sweep.end(dead)
+            if not dry_run and not sweep.end(dead):
+                click.echo(f"left alone {dead.description}: another process is at it")
+                continue
             click.echo(f"{_verb('ended', dry_run)} {dead.description}: {dead.why} ({tasks})")
         except DriverError as e:
             failed = True

@@ -12,14 +12,15 @@ import fcntl
 import hashlib
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from fargate_driver.moment import boot_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _PREFIX = ".pace-"
-_BOOT = "/proc/sys/kernel/random/boot_id"
 _LONGEST_QUEUE = 600.0
 """Seconds; a bucket that is empty for longer than this was written by no driver."""
 _PATIENCE = 5.0
@@ -43,7 +44,7 @@ class Bucket:
     def __init__(self, file: int, rate: Rate) -> None:
         self._file = file
         self._rate = rate
-        self._boot = Path(_BOOT).read_text(encoding="ascii").strip()
+        self._boot = boot_id()
 
     @property
     def full(self) -> bool:

@@ -9,7 +9,7 @@ from fargate_driver import jobs
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits
 from fargate_driver.gitlab.environment import RunnerEnvironment
-from fargate_driver.stages import operator
+from fargate_driver.stages import lock, operator
 from fargate_driver.stages.cancel import ignore_sigterm
 from fargate_driver.stages.ending import end_job
 from fargate_driver.stages.place import job_directory
@@ -46,7 +46,8 @@ def main(flags: Flags) -> int:
             ) from e
     status = env.variable("CI_JOB_STATUS")
     try:
-        end_job(directory, f"the job is over ({status})" if status else "the job is over")
+        with lock.for_cleanup(directory):
+            end_job(directory, f"the job is over ({status})" if status else "the job is over")
     except DriverError as e:
         operator.tell(flags, env, str(e))
         raise

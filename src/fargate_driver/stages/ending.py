@@ -37,15 +37,17 @@ _STARTED_NOTHING = {
 other reasons, such as credentials that have expired since, proves nothing."""
 
 
-def end_job(directory: str, cause: str, *, hurry: bool = False) -> None:
+def end_job(directory: str, cause: str, *, hurry: bool = False, again: bool = False) -> None:
     """Stop every task of a job, close its connection and remove its record.
 
-    Everything is tried, whatever fails; calling it again goes on where it stopped.
+    Everything is tried, whatever fails; calling it again goes on where it stopped. The caller has
+    the job to itself (lock.py), as far as that can be had.
 
     Args:
         directory: the job's directory; one that is gone is fine.
         cause: why, for StopTask's reason.
         hurry: all must be over in 10 s.
+        again: another try of the job comes, in the same directory and process.
 
     Raises:
         DriverError: a task may still run. The record stays, so that a later call can stop it.
@@ -61,10 +63,14 @@ def end_job(directory: str, cause: str, *, hurry: bool = False) -> None:
     except DriverError as e:
         problems.append(str(e))
     connecting.close(directory)
-    # The key goes in any case; the record stays as long as a task may run.
-    jobs.remove(directory, but_record=bool(problems))
     if problems:
+        # The key goes in any case; the record stays as long as a task may run.
+        jobs.empty(directory, but=jobs.RECORD)
         raise DriverError("\n".join(problems))
+    if again:
+        jobs.empty(directory, but=jobs.PREPARE)
+        return
+    jobs.remove(directory)
     pace.forget(Path(directory).parent)
 
 

@@ -18,7 +18,7 @@ from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.owner import owner_of_this_call
 from fargate_driver.ssh import master, probe
 from fargate_driver.ssh.connection import Connection
-from fargate_driver.stages import sweep
+from fargate_driver.stages import lock, sweep
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
 from fargate_driver.stages.starting import Starter, say_phase
@@ -59,14 +59,24 @@ def main(flags: Flags) -> int:
     raise_on_sigterm()
     try:
         _sweep(directory)
+        with lock.for_prepare(directory):
+            _prepare(loaded.settings, this_job, directory, env)
+    except Cancelled:
+        say("cancelled while the task started")
+        return exits.system_failed(env)
+    return exits.succeeded(env)
+
+
+def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnvironment) -> None:
+    """Start the job's task, or leave nothing of it."""
+    try:
         # What an earlier try of this job left would run beside the new task, unwatched.
-        end_job(directory, "another try of the same job begins")
-        jobs.create(directory)
+        end_job(directory, "another try of the same job begins", again=True)
         jobs.link(directory, env.tmpdir, env.variable("CI_JOB_ID") or "")
         _say_what_is_ignored(this_job)
-        longest = this_job.timeout + loaded.settings.fargate.start_timeout
+        longest = this_job.timeout + config.fargate.start_timeout
         owner = owner_of_this_call(env.tmpdir, longest)
-        _start(loaded.settings, this_job, directory, owner)
+        _start(config, this_job, directory, owner)
         ignore_sigterm()
     except BaseException as e:
         # The runner's cleanup may be far away, or never come.
@@ -79,10 +89,7 @@ def main(flags: Flags) -> int:
             say(str(left))
         if not cancelled:
             _LOGGER.info("%s", cause)
-            raise
-        say("cancelled while the task started")
-        return exits.system_failed(env)
-    return exits.succeeded(env)
+        raise
 
 
 def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> None:

@@ -32,6 +32,8 @@ _PATIENCE = 15.0
 then for ECS to notice why."""
 _LITTLE_PATIENCE = 3.0
 """The same where the job waited in vain before."""
+_KILLED = 137
+"""128 + SIGKILL, as shells report it."""
 
 
 def main(flags: Flags, script: str, stage: str) -> int:
@@ -102,7 +104,16 @@ def main(flags: Flags, script: str, stage: str) -> int:
         operator.tell(flags, env, f"{stage}: {outcome.lost}; {why}")
         _end_or_note(connection, access, outcome)
         return exits.system_failed(env)
-    return exits.script_failed(env, outcome.code) if outcome.code else exits.succeeded(env)
+    return _script_failed(env, directory, outcome.code) if outcome.code else exits.succeeded(env)
+
+
+def _script_failed(env: RunnerEnvironment, directory: str, code: int) -> int:
+    if code == _KILLED:
+        from fargate_driver.stages import killed
+
+        if hint := killed.hint(directory, code):
+            say(hint)
+    return exits.script_failed(env, code)
 
 
 def _reconnect(

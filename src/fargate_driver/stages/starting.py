@@ -9,15 +9,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver import jobs
+from fargate_driver import jobs, moment
 from fargate_driver.console import say
 from fargate_driver.ecs import launch, pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedError
 from fargate_driver.ecs.plan import Plan
 from fargate_driver.ecs.shared import SharedLooks
-from fargate_driver.ecs.watch import Watch
-from fargate_driver.errors import JobConfigurationError
+from fargate_driver.ecs.watch import Watch, container
+from fargate_driver.errors import DriverError, JobConfigurationError
 from fargate_driver.ssh import keys
 from fargate_driver.stages import connecting
 from fargate_driver.stages.cancel import check
@@ -104,7 +104,7 @@ class Starter:
 
     def _launch(self, plan: Plan, connect: Connect) -> None:
         request = launch.request(self._config, self._public_key, plan.capacity)
-        intent = jobs.Launch(request, time.time())
+        intent = jobs.Launch(request, moment.now())
         self._record.launches.append(intent)
         self._record.save()
         self._sent = False
@@ -112,7 +112,9 @@ class Starter:
             task = self.ecs.run_task(request, chosen=self._config.chosen_by_job)
         except EcsError as e:
             intent.refused = e.refused
-            self._record.save()
+            # The older record only makes cleanup look for a task in vain.
+            with contextlib.suppress(jobs.RecordError):
+                self._record.save()
             raise
         except BaseException:
             if not self._sent:
@@ -121,7 +123,8 @@ class Starter:
                 self._record.save()
             raise
         task_arn = intent.task_arn = str(task["taskArn"])
-        self._record.save()
+        intent.size = _size(task, self._config.fargate.container_name)
+        self._save_or_stop(task_arn)
         definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
         say(f"started task {task_arn} ({definition})")
         _LOGGER.info("started task %s", task_arn)
@@ -138,6 +141,17 @@ class Starter:
             connect(
                 self, watcher, watcher.until_running(healthy=self._config.fargate.wait_for_healthy)
             )
+
+    def _save_or_stop(self, task_arn: str) -> None:
+        try:
+            self._record.save()
+        except jobs.RecordError as e:
+            # What is on disk, if anything, may not lead to the task.
+            try:
+                self.ecs.stop_task(task_arn, "its job's record can't be written")
+            except EcsError as left:
+                raise DriverError(f"{e}\n{task_arn} could not be stopped: {left}") from e
+            raise
 
     def _wait_for_turn(self) -> None:
         """Keep to the rate of launches that AWS allows.
@@ -170,6 +184,12 @@ class Starter:
             self.ecs.stop_task(task_arn, f"another task takes its place: {error}"[:255])
         connecting.close(self._directory)
         connecting.forget_host_keys(self._directory)
+
+
+def _size(task: dict[str, Any], container_name: str) -> dict[str, Any]:
+    """What a verdict about memory needs to know."""
+    own = {"name": container_name, "memory": container(task, container_name).get("memory")}
+    return {"cpu": task.get("cpu"), "memory": task.get("memory"), "containers": [own]}
 
 
 def say_phase(name: str, seconds: float) -> None:

@@ -6,7 +6,6 @@ owner.py), one sweep at a time ends it, and ending it twice does nothing twice.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from fargate_driver import jobs
 from fargate_driver.errors import DriverError
 from fargate_driver.owner import why_over
+from fargate_driver.stages import lock
 from fargate_driver.stages.ending import end_job
 
 _YOUNG = 3600.0
@@ -55,25 +55,19 @@ def find(parent: str) -> list[Dead]:
     return found
 
 
-def end(dead: Dead) -> None:
-    """End what a dead job left, unless another sweep is at it.
+def end(dead: Dead) -> bool:
+    """End what a dead job left.
 
     Args:
         dead: as `find` returned it.
 
+    Returns:
+        Whether it was ended; another process may be at it.
+
     Raises:
         DriverError: a task may still run.
     """
-    try:
-        handle = os.open(dead.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        # On the directory itself: the kernel frees it when this process dies, and no file is left.
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return
-    else:
-        end_job(dead.directory, f"reaped: {dead.why}")
-    finally:
-        os.close(handle)
+    with lock.for_sweep(dead.directory) as mine:
+        if mine:
+            end_job(dead.directory, f"reaped: {dead.why}")
+        return mine
