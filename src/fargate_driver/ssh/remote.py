@@ -275,7 +275,7 @@ echo "fargate-probe $nonce"
 echo "init=$init"
 echo "state=$state"
 echo "environment=$environment"
-for program in bash sh pwsh git gitlab-runner; do
+for program in bash sh busybox pwsh git gitlab-runner; do
   fargate_find "$program" && echo "has=$program"
 done
 echo "fargate-probe $nonce"
@@ -299,12 +299,14 @@ def stage_command(
         stage: Names the stage's processes; hexadecimal.
         nonce: What the end marker carries; hexadecimal.
         size: The script's size in bytes.
-        shell: "bash", "sh" or "pwsh".
+        shell: "bash", "sh", "busybox" or "pwsh".
         init_pid: The container's first process as the probe found it; 0 when unknown.
         state_directory: The container's private directory that the probe made.
     """
     interpreter: tuple[str, ...] = (shell,)
-    if shell == "pwsh":
+    if shell == "busybox":
+        interpreter = ("busybox", "sh")
+    elif shell == "pwsh":
         interpreter = (
             "pwsh", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File",
         )  # fmt: skip

@@ -6,12 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver.console import say
+from fargate_driver.ecs import definitions, derive
+from fargate_driver.ecs.overrides import overrides
 from fargate_driver.gitlab import choices, images
 
 if TYPE_CHECKING:
     from fargate_driver.ecs.client import Ecs
-    from fargate_driver.ecs.definitions import Definitions
     from fargate_driver.ecs.errors import EcsError
+    from fargate_driver.ecs.verdict import Verdict
     from fargate_driver.gitlab.choices import Choices
     from fargate_driver.gitlab.environment import RunnerEnvironment
     from fargate_driver.gitlab.images import JobImages
@@ -49,13 +51,16 @@ class Asked:
     Attributes:
         config: the same.
         images: the same as `job_images`.
+        chosen: what the job's author chose, for the verdict (values of verdict.Chosen).
     """
 
     def __init__(self, config: Settings, job_images: JobImages | None, chosen: Choices) -> None:
         self.config = config
         self.images = job_images
+        own_image = job_images and job_images.image.name != config.images.default_image
+        self.chosen = config.chosen_by_job | ({"image"} if own_image else set())
         self._choices = chosen
-        self._definitions: Definitions | None = None
+        self._definitions: definitions.Definitions | None = None
         self._derived: dict[str, Any] = {}
         self._definition: str | None = None
 
@@ -72,8 +77,6 @@ class Asked:
         """
         if not self.images:
             return
-        from fargate_driver.ecs import definitions, derive
-
         begun = time.monotonic()
         fargate = self.config.fargate
         self._definitions = definitions.Definitions(
@@ -100,12 +103,18 @@ class Asked:
         """
         if not (self._definitions and self._definition):
             return False
-        from fargate_driver.ecs import definitions
-
         if not definitions.is_gone(error):
             return False
         self._definitions.forget(self._definition)
         return True
+
+    def is_operators(self, verdict: Verdict) -> bool:
+        """Whether an image that can't be used is the operator's, not the job's.
+
+        Args:
+            verdict: why the start failed.
+        """
+        return bool(self.images and (self.config.images.helper_image or "") in verdict.raw)
 
     def parameters(self, public_key: str, lifetime: int) -> dict[str, Any]:
         """What `launch.request` needs to know of it.
@@ -120,8 +129,6 @@ class Asked:
         if not self.images:
             # A job that chose CPU or memory chose both here.
             return {"overrides": self._choices.overrides(0, 0)}
-        from fargate_driver.ecs.overrides import overrides
-
         task = self._choices.overrides(int(self._derived["cpu"]), int(self._derived["memory"]))
         return {
             "definition": self._definition,

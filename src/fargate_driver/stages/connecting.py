@@ -38,6 +38,14 @@ class Place(NamedTuple):
     port: int
     wrapper_shell: str = "/bin/sh"
 
+    def connection(self, address: str) -> Connection:
+        """The connection to it.
+
+        Args:
+            address: The task's.
+        """
+        return Connection(self.directory, address, self.port, self.user, self.wrapper_shell)
+
     def connect(
         self, address: str, deadline: float, on_retry: Callable[[str], None], watcher: Watch
     ) -> Probe:
@@ -52,7 +60,7 @@ class Place(NamedTuple):
         Raises:
             DriverError: No usable connection.
         """
-        connection = Connection(self.directory, address, self.port, self.user, self.wrapper_shell)
+        connection = self.connection(address)
         master.open_master(connection, deadline, on_retry)
         try:
             found = probe.probe(connection, deadline)
@@ -84,9 +92,7 @@ def places(config: Settings, directory: str, *, derived: bool) -> list[Place]:
     images = config.images
     return [
         Place(directory, _ANY_USER, images.ssh_port, _TOOLS_SHELL),
-        Place(
-            jobs.helper_directory(directory), _ANY_USER, images.helper_ssh_port, _TOOLS_SHELL
-        ),
+        Place(jobs.helper_directory(directory), _ANY_USER, images.helper_ssh_port, _TOOLS_SHELL),
     ]
 
 
@@ -103,7 +109,7 @@ def make_helper_directory(directory: str) -> None:
     jobs.create(helper)
     link = Path(helper, KEY)
     link.unlink(missing_ok=True)
-    link.symlink_to(os.path.join(os.pardir, KEY))
+    link.symlink_to(Path(os.pardir, KEY))
 
 
 def close(directory: str) -> None:

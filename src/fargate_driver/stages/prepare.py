@@ -16,9 +16,7 @@ from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits, job
 from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.owner import owner_of_this_call
-from fargate_driver.ssh import master, probe
-from fargate_driver.ssh.connection import Connection
-from fargate_driver.stages import lock, sweep
+from fargate_driver.stages import asked, connecting, lock, services, sweep
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
 from fargate_driver.stages.starting import Starter, say_phase
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from fargate_driver.gitlab.job import Job
     from fargate_driver.owner import Owner
     from fargate_driver.settings import Settings
+    from fargate_driver.ssh.probe import Probe
+    from fargate_driver.stages.asked import Asked
 
 _LOGGER = logging.getLogger(__name__)
 _LOOK_INTERVAL = 3.0
@@ -73,10 +73,13 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
         # What an earlier try of this job left would run beside the new task, unwatched.
         end_job(directory, "another try of the same job begins", again=True)
         jobs.link(directory, env.tmpdir, env.variable("CI_JOB_ID") or "")
-        _say_what_is_ignored(this_job)
+        wanted = asked.read(config, env)
+        wanted.say_warnings()
+        if not wanted.images:
+            _say_what_is_ignored(this_job)
         longest = this_job.timeout + config.fargate.start_timeout
         owner = owner_of_this_call(env.tmpdir, longest)
-        _start(config, this_job, directory, owner)
+        _start(wanted, this_job, directory, owner)
         ignore_sigterm()
     except BaseException as e:
         # The runner's cleanup may be far away, or never come.
@@ -92,32 +95,27 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
         raise
 
 
-def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> None:
+def _start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> None:
+    config = wanted.config
+    places = connecting.places(config, directory, derived=wanted.images is not None)
+
     def connect(starter: Starter, watcher: Watch, task: dict[str, Any]) -> None:
         running = time.monotonic()
         deadline = starter.deadline
         address = _address(starter.ecs, watcher, task, config, deadline)
-        connection = Connection(directory, address, config.ssh.port, config.ssh.username)
-        master.open_master(connection, deadline, _Waiting(watcher))
-        try:
-            found = probe.probe(connection, deadline)
-        except DriverError:
-            watcher.look()  # a task that stopped is the better reason
-            raise
-        jobs.Access(
-            user=config.ssh.username,
-            host=address,
-            port=config.ssh.port,
-            shell=found.shell,
-            init_pid=found.init_pid,
-            state_directory=found.state_directory,
-        ).save(directory)
+        waiting = _Waiting(watcher)
+        found = [place.connect(address, deadline, waiting, watcher) for place in places]
         # The health check may have failed while sshd already answered.
         watcher.look()
         say_phase("SSH", time.monotonic() - running)
-        _say_what_is_missing(found)
+        if wanted.images:
+            services.check(places[0].connection(address), wanted.images.services, watcher)
+        else:
+            _say_what_is_missing(found[0])
 
-    Starter(config, this_job, directory, owner).start(connect)
+    if wanted.images:
+        connecting.make_helper_directory(directory)
+    Starter(wanted, this_job, directory, owner).start(connect)
 
 
 def _warn_if_others_may_write(config: Settings) -> None:
@@ -194,7 +192,7 @@ def _say_what_is_ignored(this_job: Job) -> None:
         say(f"ignored: {'; '.join(ignored)} (the task definition names the job's image)")
 
 
-def _say_what_is_missing(found: probe.Probe) -> None:
+def _say_what_is_missing(found: Probe) -> None:
     if "git" not in found.programs:
         say("the job's image has no git: sources can't be fetched")
     if not found.environment_readable:

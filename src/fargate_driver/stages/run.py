@@ -52,17 +52,8 @@ def main(flags: Flags, script: str, stage: str) -> int:
     """
     cancel = _Cancel()
     env = RunnerEnvironment.from_environ(os.environ)
-    directory = jobs.linked(env.tmpdir, env.variable("CI_JOB_ID") or "")
-    if not directory:
-        from fargate_driver.stages.place import job_directory
-
-        directory = job_directory(flags, env)
-    place = directory
-    if is_helpers(stage) and os.path.isdir(jobs.helper_directory(directory)):
-        place = jobs.helper_directory(directory)
-    access = jobs.load_access(place)
-    if not access:
-        raise DriverError(f"{place}: no record of a started task; did prepare succeed?")
+    directory = _job_directory(flags, env)
+    place, access = _place(directory, stage)
     connection = Connection(place, access.host, access.port, access.user, access.wrapper_shell)
     lost_stage = jobs.lost_stage(place)
     patience = _PATIENCE if lost_stage is None else _LITTLE_PATIENCE
@@ -107,6 +98,26 @@ def main(flags: Flags, script: str, stage: str) -> int:
     return _script_failed(env, directory, outcome.code) if outcome.code else exits.succeeded(env)
 
 
+def _job_directory(flags: Flags, env: RunnerEnvironment) -> str:
+    directory = jobs.linked(env.tmpdir, env.variable("CI_JOB_ID") or "")
+    if directory:
+        return directory
+    from fargate_driver.stages.place import job_directory
+
+    return job_directory(flags, env)
+
+
+def _place(directory: str, stage: str) -> tuple[str, Access]:
+    """The directory of the connection to the container that runs a stage, and how to get there."""
+    place = directory
+    if is_helpers(stage) and os.path.isdir(jobs.helper_directory(directory)):
+        place = jobs.helper_directory(directory)
+    access = jobs.load_access(place)
+    if not access:
+        raise DriverError(f"{place}: no record of a started task; did prepare succeed?")
+    return place, access
+
+
 def _script_failed(env: RunnerEnvironment, directory: str, code: int) -> int:
     if code == _KILLED:
         from fargate_driver.stages import killed
@@ -146,9 +157,7 @@ def _end_or_note(connection: Connection, access: Access, outcome: Outcome) -> No
 class _Reattach:
     """Connects again while the script runs in the task, and tells the job's log."""
 
-    def __init__(
-        self, connection: Connection, directory: str, stage: str, cancel: _Cancel
-    ) -> None:
+    def __init__(self, connection: Connection, directory: str, stage: str, cancel: _Cancel) -> None:
         self._connection = connection
         self._directory = directory
         self._stage = stage

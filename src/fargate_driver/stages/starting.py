@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from fargate_driver.gitlab.job import Job
     from fargate_driver.owner import Owner
-    from fargate_driver.settings import Settings
+    from fargate_driver.stages.asked import Asked
 
     Connect = Callable[["Starter", Watch, dict[str, Any]], None]
 
@@ -42,7 +42,7 @@ class Starter:
     """The launches of one prepare.
 
     Args:
-        config: the settings.
+        wanted: what the job asks for.
         this_job: whose task it is.
         directory: the job's directory.
         owner: for the record.
@@ -52,9 +52,12 @@ class Starter:
         ecs: the client.
     """
 
-    def __init__(self, config: Settings, this_job: Job, directory: str, owner: Owner) -> None:
+    def __init__(self, wanted: Asked, this_job: Job, directory: str, owner: Owner) -> None:
+        config = wanted.config
         self.deadline = time.monotonic() + config.fargate.start_timeout
+        self._wanted = wanted
         self._config = config
+        self._lifetime = this_job.timeout + 3600
         self._directory = directory
         target = launch.target(config)
         self._record = jobs.JobRecord(directory, this_job.describe(), target, owner)
@@ -76,6 +79,8 @@ class Starter:
             DriverError: of the last launch, where another one would fail too or come too late.
         """
         plan = Plan(self._config.capacity)
+        self._wanted.resolve(self.ecs, self.deadline)
+        renewed = False
         while True:
             try:
                 self._launch(plan, connect)
@@ -84,12 +89,16 @@ class Starter:
                 from fargate_driver.ecs.again import again
                 from fargate_driver.ecs.verdict import Retry
 
+                if not renewed and isinstance(e, EcsError) and self._wanted.is_gone(e):
+                    renewed = True
+                    self._wanted.resolve(self.ecs, self.deadline)
+                    continue
                 retry = again(e)
                 before = str(plan)
                 elsewhere = retry is Retry.NEXT_CAPACITY
                 pause = None if retry is Retry.NEVER else plan.next(elsewhere=elsewhere)
                 if pause is None or time.monotonic() + pause >= self.deadline:
-                    if e.verdict and e.verdict.chosen:
+                    if e.verdict and e.verdict.chosen and not self._wanted.is_operators(e.verdict):
                         raise JobConfigurationError(f"{e.verdict.chosen}: {e}") from e
                     raise
                 self._end_launch(e)
@@ -103,13 +112,14 @@ class Starter:
                 return
 
     def _launch(self, plan: Plan, connect: Connect) -> None:
-        request = launch.request(self._config, self._public_key, plan.capacity)
+        asked = self._wanted.parameters(self._public_key, self._lifetime)
+        request = launch.request(self._config, self._public_key, plan.capacity, **asked)
         intent = jobs.Launch(request, moment.now())
         self._record.launches.append(intent)
         self._record.save()
         self._sent = False
         try:
-            task = self.ecs.run_task(request, chosen=self._config.chosen_by_job)
+            task = self.ecs.run_task(request, chosen=self._wanted.chosen)
         except EcsError as e:
             intent.refused = e.refused
             # The older record only makes cleanup look for a task in vain.
@@ -133,7 +143,7 @@ class Starter:
                 looks,
                 task_arn,
                 container_name=self._config.fargate.container_name,
-                chosen=self._config.chosen_by_job,
+                chosen=self._wanted.chosen,
                 deadline=self.deadline,
                 on_look=check,
                 on_phase=say_phase,

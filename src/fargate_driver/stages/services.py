@@ -1,0 +1,84 @@
+"""Waiting for a job's services, and telling the job's author about those that aren't there.
+
+As on GitLab's executors a service that fails is no failure of the job.
+Source: https://docs.gitlab.com/ci/services/#how-the-health-check-of-services-works
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from fargate_driver.console import say
+from fargate_driver.ecs.words import one_line
+from fargate_driver.ssh.services import look
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fargate_driver.ecs.watch import Watch
+    from fargate_driver.gitlab.images import Service
+    from fargate_driver.ssh.connection import Connection
+
+_PATIENCE = 30
+"""Seconds that GitLab's executors wait for services by default
+(wait_for_services_timeout of https://docs.gitlab.com/runner/configuration/advanced-configuration/)."""
+_ANSWER = 30.0
+"""Seconds for the answer itself."""
+
+
+def check(connection: Connection, services: Sequence[Service], watcher: Watch) -> None:
+    """Wait for the ports that the job wants to be awaited; warn about what isn't there.
+
+    Args:
+        connection: To the job's container.
+        services: Of the job.
+        watcher: Sees the task.
+
+    Raises:
+        DriverError: The connection was lost, or the task stopped.
+    """
+    if not services:
+        return
+    ports = {service: service.health_check_port for service in services}
+    begun = time.monotonic()
+    seen = look(
+        connection,
+        names=[alias for service in services for alias in service.aliases],
+        ports=[port for port in ports.values() if port],
+        patience=_PATIENCE,
+        deadline=begun + _PATIENCE + _ANSWER,
+    )
+    if any(ports.values()):
+        say(f"  services   {time.monotonic() - begun:7.1f} s")
+    task = watcher.look() or {}
+    containers = {one.get("name"): one for one in task.get("containers") or ()}
+    for service, port in ports.items():
+        state = _state(containers.get(service.container, {}))
+        if port in seen.silent:
+            say(
+                f"WARNING: service {service.name} doesn't listen at port {port} after {_PATIENCE} s"
+                f" (HEALTHCHECK_TCP_PORT): {state}"
+            )
+        elif containers.get(service.container, {}).get("lastStatus") == "STOPPED":
+            say(f"WARNING: service {service.name} ended: {state}")
+    _warn_of_names(services, seen.unknown)
+
+
+def _warn_of_names(services: Iterable[Service], unknown: frozenset[str]) -> None:
+    for service in services:
+        if unknown.issuperset(service.aliases):
+            say(
+                f"WARNING: {', '.join(service.aliases)}: the job's container can't write /etc/hosts"
+                " since it doesn't run as root, so this name is not known in it; use 127.0.0.1"
+            )
+
+
+def _state(container: dict[str, Any]) -> str:
+    """What ECS shows of a container."""
+    words = [f"its container is {container.get('lastStatus', 'not shown by ECS')}"]
+    if container.get("exitCode") is not None:
+        words.append(f"exit code {container['exitCode']}")
+    if container.get("reason"):
+        words.append(one_line(str(container["reason"]), 300))
+    return ", ".join(words)
