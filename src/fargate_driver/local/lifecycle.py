@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fargate_driver.local.faults import TaskFaults
-    from fargate_driver.local.runtimes.base import RunningTask, Runtime
+    from fargate_driver.local.runtimes.base import RunningContainer, RunningTask, Runtime
     from fargate_driver.local.task import Task
 
 _PHASE = 0.02
@@ -106,7 +106,8 @@ class _Life:
         self._faults = faults
         self._directory = fleet.directory / task.task_id
         self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
-        self._container: RunningTask | None = None
+        self._running: RunningTask | None = None
+        self._container: RunningContainer | None = None
         self._timers: list[asyncio.Task[None]] = []
         task.placed = not faults.never_starts
 
@@ -121,8 +122,8 @@ class _Life:
     async def abandon(self) -> None:
         """End the task without the grace that it may be in."""
         self.stop(Stop("TerminationNotice", "The embedded Fargate was stopped.", grace=0))
-        if self._container:
-            await self._container.stop(0)
+        if self._running:
+            await self._running.stop(0)
 
     async def run(self) -> None:
         try:
@@ -156,12 +157,13 @@ class _Life:
         task.mark("pullStartedAt")
         await self._phase("PENDING")
         self._directory.mkdir(mode=0o700)
-        self._container = await self._fleet.runtime.start(self._spec())
-        task.interface.address = self._container.address
+        self._running = await self._fleet.runtime.start(self._spec())
+        task.interface.address = self._running.address
         task.interface.status = "ATTACHED"
         task.mark("pullStoppedAt")
         task.connected_at = task.times["pullStoppedAt"]
         await self._phase("ACTIVATING")
+        self._container = await self._running.start(task.container.definition["name"])
         if faults.unhealthy:
             task.container.health = "UNHEALTHY"
         elif task.container.definition.get("healthCheck"):
@@ -169,10 +171,10 @@ class _Life:
         task.container.status = "RUNNING"
         task.mark("startedAt")
         task.enter("RUNNING")
-        self._schedule_faults(self._container)
+        self._schedule_faults(self._running)
         await self._run(self._container)
 
-    async def _run(self, container: RunningTask) -> None:
+    async def _run(self, container: RunningContainer) -> None:
         """Return when the task is to stop, or its container has ended by itself."""
         if self._faults.stop_at == "RUNNING":
             self._stop_by_rule()
@@ -197,6 +199,8 @@ class _Life:
             self._container_ended(await self._container.wait(), stop)
         else:
             task.container.reason = stop.container_reason
+        if self._running:
+            await self._running.stop(0)
         task.container.status = "STOPPED"
         task.enter("DEPROVISIONING")
         task.interface.status = "DELETED"
@@ -216,10 +220,12 @@ class _Life:
         return TaskSpec(
             task_id=task.task_id,
             directory=self._directory,
-            container=ContainerSpec(
-                name=task.container.definition["name"],
-                image=task.container.definition["image"],
-                environment=task.environment | ecs_variables(task),
+            containers=(
+                ContainerSpec(
+                    name=task.container.definition["name"],
+                    image=task.container.definition["image"],
+                    environment=task.environment | ecs_variables(task),
+                ),
             ),
             cpu=task.cpu,
             memory=task.memory,
@@ -230,7 +236,7 @@ class _Life:
             ),
         )
 
-    def _schedule_faults(self, container: RunningTask) -> None:
+    def _schedule_faults(self, running: RunningTask) -> None:
         faults = self._faults
         if faults.interrupt_after is not None:
             stop = Stop("SpotInterruption", reasons.SPOT, grace=faults.grace)
@@ -245,9 +251,9 @@ class _Life:
             )
             self._later(faults.container_exits_after, self._stopping(stop))
         if faults.script_oom_after is not None:
-            self._later(faults.script_oom_after, container.kill_largest_script_process)
+            self._later(faults.script_oom_after, running.kill_largest_script_process)
         if faults.blackhole_after is not None:
-            self._later(faults.blackhole_after, container.blackhole)
+            self._later(faults.blackhole_after, running.blackhole)
 
     def _stopping(self, stop: Stop) -> Callable[[], Awaitable[None]]:
         async def action() -> None:

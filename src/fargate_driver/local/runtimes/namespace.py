@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from fargate_driver.local.runtimes.addresses import Links
 from fargate_driver.local.runtimes.base import RuntimeUnavailableError, TaskSpec
 from fargate_driver.local.runtimes.cgroups import Cgroups
 from fargate_driver.local.runtimes.inside.plan import Link, Plan
 from fargate_driver.local.runtimes.supervised import SupervisedRuntime
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class NamespaceRuntime(SupervisedRuntime):
@@ -48,5 +46,8 @@ class NamespaceRuntime(SupervisedRuntime):
         return plan._replace(address=task, link=link, cgroups=cgroups)
 
     def _ended(self, plan: Plan) -> None:
+        for cgroup in plan.cgroups:  # the supervisor removes them, if there was one
+            with contextlib.suppress(FileNotFoundError):
+                Path(cgroup).rmdir()
         self._links.give_back(plan.address)
         super()._ended(plan)

@@ -11,10 +11,9 @@ import shutil
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fargate_driver.local.images import HOST_IMAGE
-from fargate_driver.local.runtimes import login
+from fargate_driver.local.runtimes import login, processes
 from fargate_driver.local.runtimes.addresses import Loopback
 from fargate_driver.local.runtimes.base import (
     ContainerSpec,
@@ -25,10 +24,11 @@ from fargate_driver.local.runtimes.base import (
 )
 from fargate_driver.local.runtimes.inside.plan import Plan
 from fargate_driver.local.runtimes.launch import launch
-from fargate_driver.local.runtimes.task import SupervisedTask
-
-if TYPE_CHECKING:
-    from asyncio.subprocess import Process
+from fargate_driver.local.runtimes.task import (
+    SupervisedContainer,
+    SupervisedTask,
+    only_container,
+)
 
 _FALLBACK_HOME = "/job-home"
 
@@ -43,6 +43,7 @@ class SupervisedRuntime:
     name: str
     ssh_port = 2222
     shares_builds = False
+    runs_images = False
     isolated = True
 
     def __init__(self, directory: Path) -> None:
@@ -65,23 +66,27 @@ class SupervisedRuntime:
             public_key = await login.make_key(key)
             environment = {"SSH_PUBLIC_KEY": public_key}
             container = ContainerSpec("probe", HOST_IMAGE, environment)
-            spec = TaskSpec(uuid.uuid4().hex, task_directory, container, cpu=256, memory=512)
+            spec = TaskSpec(
+                task_id=uuid.uuid4().hex,
+                directory=task_directory,
+                containers=(container,),
+                cpu=256,
+                memory=512,
+            )
             task = await self.start(spec)
             try:
+                await task.start(container.name)
                 await login.run_true(key, self.ssh_user, task.address, self.ssh_port)
             except RuntimeUnavailableError as error:
-                log = (task_directory / "container.log").read_text(errors="replace")
-                said = "; ".join(log.splitlines()[-3:])
-                raise RuntimeUnavailableError(f"{error} (the server says: {said})") from None
+                raise RuntimeUnavailableError(f"{error}{_said(spec.log(container.name))}") from None
             finally:
                 await task.stop(0.0)
 
     async def start(self, spec: TaskSpec) -> RunningTask:
         """Start a task, see `Runtime.start`."""
-        if spec.container.image != HOST_IMAGE:
-            raise ImageNotFoundError(
-                f"{spec.container.image} is not known here; there is {HOST_IMAGE}"
-            )
+        container = only_container(spec, self.name)
+        if container.image != HOST_IMAGE:
+            raise ImageNotFoundError(container.image, f"not known here; there is {HOST_IMAGE}")
         sshd = find_sshd()
         plan = Plan(
             directory=str(spec.directory.resolve()),
@@ -100,12 +105,11 @@ class SupervisedRuntime:
             other_host_key=spec.ssh.other_host_key,
         )
         plan = self._place(plan, spec)
-        try:
-            supervisor = await self._launch(plan, spec)
-        except BaseException:
-            self._ended(plan)
-            raise
-        task = SupervisedTask(plan.address, supervisor, lambda: self._ended(plan))
+
+        async def begin() -> SupervisedContainer:
+            return await self._begin(plan, container, spec.log(container.name))
+
+        task = SupervisedTask(plan.address, begin, lambda: self._ended(plan))
         self._tasks.add(task)
         return task
 
@@ -123,14 +127,34 @@ class SupervisedRuntime:
         self._addresses.give_back(plan.address)
         self._tasks = {task for task in self._tasks if task.address != plan.address}
 
-    async def _launch(self, plan: Plan, spec: TaskSpec) -> Process:
+    async def _begin(self, plan: Plan, container: ContainerSpec, log: Path) -> SupervisedContainer:
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": plan.home,
-            **spec.container.environment,
+            **container.environment,
         }
-        log = spec.directory / "container.log"
-        return await launch("supervisor", plan.dumps(), environment, log)
+        supervisor = await launch("supervisor", plan.dumps(), environment, log)
+        entrance = _entrance if self.isolated else _no_entrance
+        return SupervisedContainer(supervisor, entrance, environment, lambda: self._ended(plan))
+
+
+def _entrance(supervisor: int) -> list[str]:
+    """Return the command that enters the namespaces of a supervisor's init."""
+    below = processes.descendants(supervisor).values()
+    init = next((one.pid for one in below if one.parent == supervisor), supervisor)
+    return ["nsenter", "--target", str(init), "--all", "--preserve-credentials"]
+
+
+def _no_entrance(_supervisor: int) -> list[str]:
+    return []
+
+
+def _said(log: Path) -> str:
+    """Return the end of a container's log, as a remark after an error."""
+    with contextlib.suppress(FileNotFoundError):
+        lines = log.read_text(errors="replace").splitlines()
+        return f" (the server says: {'; '.join(lines[-3:])})" if lines else ""
+    return ""
 
 
 def _user() -> str:
