@@ -256,7 +256,7 @@ asyncio.run(main())
         process.kill()
         await process.communicate()
         await until(lambda: not processes_with(mark))
-        await until(lambda: not list(Path(directory).glob("*/storage")))
+        await until(lambda: not list(Path(directory).glob("*/*.storage")))
         await until(lambda: not processes_with(directory))
         shutil.rmtree(Path(directory).parent)
 

@@ -32,6 +32,7 @@ from fargate_driver.local.runtimes.supervised import find_sshd
 from fargate_driver.local.runtimes.task import (
     SupervisedContainer,
     SupervisedTask,
+    Visit,
     only_container,
 )
 
@@ -186,12 +187,14 @@ class PodmanRuntime:
         own = {name: value for name, value in os.environ.items() if _PODMANS.fullmatch(name)}
         entrance = [self._podman, "exec", plan.name]
 
-        def give_back() -> None:
+        async def give_back() -> None:
             self._give_back(plan.address)
 
-        async def begin() -> SupervisedContainer:
+        async def begin(_name: str) -> SupervisedContainer:
             supervisor = await launch("container", plan.dumps(), own, log)
-            return SupervisedContainer(supervisor, lambda _: entrance, own, give_back)
+            return SupervisedContainer(
+                supervisor, lambda _, command: Visit([*entrance, *command], own), serves_ssh=True
+            )
 
         task = SupervisedTask(plan.address, begin, give_back)
         self._tasks.add(task)

@@ -1,4 +1,4 @@
-"""A running task of one container: the handle on its supervisor."""
+"""A running task: the handles on the supervisors of its containers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fargate_driver.local.runtimes import processes
 from fargate_driver.local.runtimes.base import Exit, RuntimeUnavailableError
@@ -19,37 +19,43 @@ if TYPE_CHECKING:
 _KILLED = 128 + signal.SIGKILL
 
 
+class Visit(NamedTuple):
+    """A program of the host that runs a command within a container."""
+
+    words: Sequence[str]
+    environment: Mapping[str, str]
+    input: bytes = b""
+
+
 class SupervisedContainer:
     """A `RunningContainer` whose processes are all below one supervisor.
 
     Args:
         supervisor: the process, having said that the container runs.
-        entrance: returns the words before a command that is to run within the container.
-        environment: what commands get.
-        on_exit: called once at the end.
+        visit: how a command is run within the container, given the supervisor's PID.
+        serves_ssh: whether the driver may log in to it.
     """
 
     def __init__(
         self,
         supervisor: asyncio.subprocess.Process,
-        entrance: Callable[[int], Sequence[str]],
-        environment: Mapping[str, str],
-        on_exit: Callable[[], None],
+        visit: Callable[[int, Sequence[str]], Visit],
+        *,
+        serves_ssh: bool,
     ) -> None:
         self.supervisor = supervisor
-        self._entrance = entrance
-        self._environment = environment
-        self._end = asyncio.create_task(self._wait(on_exit))
+        self.serves_ssh = serves_ssh
+        self._visit = visit
+        self._end = asyncio.create_task(self._wait())
 
     @property
     def ended(self) -> bool:
         """Whether nothing of the container is left."""
         return self._end.done()
 
-    async def _wait(self, on_exit: Callable[[], None]) -> Exit:
+    async def _wait(self) -> Exit:
         code = await self.supervisor.wait()
         said = await self.supervisor.stdout.read() if self.supervisor.stdout else b""
-        on_exit()
         code = code if code >= 0 else 128 - code
         # Where the kernel killed another process than the init, the container lived on.
         return Exit(code, out_of_memory=code == _KILLED and bool(said))
@@ -59,11 +65,11 @@ class SupervisedContainer:
         return await asyncio.shield(self._end)
 
     async def stop(self, grace: float) -> None:
-        """Send SIGTERM to the first process, which ends with 143; SIGKILL to all later."""
+        """Ask the first process to end, and kill all later, see `RunningContainer.stop`."""
         # Not send_signal: its poll may take the exit status from asyncio's own watcher, which then
         # reports 255.
         if self.supervisor.returncode is None:
-            kill(self.supervisor.pid, signal.SIGTERM)
+            _kill(self.supervisor.pid, signal.SIGTERM)
         _, still_running = await asyncio.wait([self._end], timeout=grace)
         if still_running and self.supervisor.stdin:
             # The end of its stdin tells the supervisor to kill everything.
@@ -74,17 +80,18 @@ class SupervisedContainer:
         """Run a command in the container, see `RunningContainer.run`."""
         if self.ended:
             return _KILLED
+        visit = self._visit(self.supervisor.pid, command)
         process = await asyncio.create_subprocess_exec(
-            *self._entrance(self.supervisor.pid),
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
+            *visit.words,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-            env=self._environment,
+            env=visit.environment,
             start_new_session=True,
         )
         try:
-            code = await asyncio.wait_for(process.wait(), timeout)
+            await asyncio.wait_for(process.communicate(visit.input), timeout)
+            code = process.returncode or 0
         except TimeoutError:
             code = -signal.SIGKILL
         finally:
@@ -93,59 +100,70 @@ class SupervisedContainer:
             await process.wait()
         return code if code >= 0 else 128 - code
 
+    async def blackhole(self) -> None:
+        """Stop the SSH server's processes, by SIGSTOP; only the kernel still acknowledges."""
+        while not self.ended:
+            servers = processes.servers(self.supervisor.pid)
+            running = [pid for pid, process in servers.items() if process.state not in "TZ"]
+            if servers and not running:
+                return
+            for pid in running:
+                _kill(pid, signal.SIGSTOP)
+            # Until all have stopped, one of them may have started another; or none has started yet.
+            await asyncio.sleep(0.01)
+
+    def kill_largest_script_process(self) -> bool:
+        """SIGKILL the script's largest process; return whether there was one."""
+        pid = None if self.ended else processes.largest_of_script(self.supervisor.pid)
+        if pid is not None:
+            _kill(pid, signal.SIGKILL)
+        return pid is not None
+
 
 class SupervisedTask:
-    """A `RunningTask` of one container.
+    """A `RunningTask`.
 
     Args:
         address: the task's own.
-        begin: starts the container.
-        on_end: called once where the container never starts.
+        begin: starts the container of a name.
+        give_back: called once at the end, with all containers ended.
     """
 
     def __init__(
         self,
         address: str,
-        begin: Callable[[], Awaitable[SupervisedContainer]],
-        on_end: Callable[[], None],
+        begin: Callable[[str], Awaitable[SupervisedContainer]],
+        give_back: Callable[[], Awaitable[None]],
     ) -> None:
         self.address = address
-        self.container: SupervisedContainer | None = None
+        self.containers: dict[str, SupervisedContainer] = {}
         self._begin = begin
-        self._on_end: Callable[[], None] | None = on_end
+        self._give_back = give_back
+        self._end: asyncio.Future[None] | None = None
 
-    async def start(self, _name: str) -> SupervisedContainer:
-        """Start the container, see `RunningTask.start`."""
-        self.container = await self._begin()
-        self._on_end = None
-        return self.container
+    async def start(self, name: str) -> SupervisedContainer:
+        """Start a container, see `RunningTask.start`."""
+        container = self.containers[name] = await self._begin(name)
+        return container
 
     async def stop(self, grace: float) -> None:
-        """End the container and with it the task, see `RunningTask.stop`."""
-        if self.container:
-            await self.container.stop(grace)
-        elif self._on_end:
-            self._on_end()
-            self._on_end = None
+        """End all containers and the surroundings, see `RunningTask.stop`."""
+        await asyncio.gather(*(one.stop(grace) for one in self.containers.values()))
+        if self._end is None:
+            self._end = asyncio.ensure_future(self._give_back())
+        await asyncio.shield(self._end)
 
     async def blackhole(self) -> None:
-        """Stop the SSH server's processes, by SIGSTOP; only the kernel still acknowledges."""
-        while self.container and not self.container.ended:
-            servers = processes.servers(self.container.supervisor.pid)
-            running = [pid for pid, process in servers.items() if process.state not in "TZ"]
-            if servers and not running:
-                return
-            for pid in running:
-                kill(pid, signal.SIGSTOP)
-            # Until all have stopped, one of them may have started another; or none has started yet.
-            await asyncio.sleep(0.01)
+        """Let no byte of the task's SSH pass, see `RunningTask.blackhole`."""
+        await asyncio.gather(*(one.blackhole() for one in self._servers()))
 
     async def kill_largest_script_process(self) -> None:
         """SIGKILL the script's largest process; none is no error."""
-        if self.container and not self.container.ended:
-            pid = processes.largest_of_script(self.container.supervisor.pid)
-            if pid is not None:
-                kill(pid, signal.SIGKILL)
+        # A script runs in one container at a time; servers without a session have no candidates.
+        any(one.kill_largest_script_process() for one in self._servers())
+
+    def _servers(self) -> list[SupervisedContainer]:
+        return [one for one in self.containers.values() if one.serves_ssh]
 
 
 def only_container(spec: TaskSpec, runtime: str) -> ContainerSpec:
@@ -161,7 +179,6 @@ def only_container(spec: TaskSpec, runtime: str) -> ContainerSpec:
     return spec.containers[0]
 
 
-def kill(pid: int, signal_number: int) -> None:
-    """Send a signal to a process that may be gone."""
+def _kill(pid: int, signal_number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal_number)
