@@ -164,10 +164,15 @@ def clone_tree(path: str) -> int:
 
 def attach(tree: int, target: str) -> None:
     """Mount what `clone_tree` returned, and close the descriptor."""
-    at_working_directory, empty_path = -100, 4
+    at_working_directory, empty_path, follow_links_to_target = -100, 0x04, 0x10
     try:
         moved = _libc.syscall(
-            _MOVE_MOUNT, tree, b"", at_working_directory, os.fsencode(target), empty_path
+            _MOVE_MOUNT,
+            tree,
+            b"",
+            at_working_directory,
+            os.fsencode(target),
+            empty_path | follow_links_to_target,
         )
         _check(moved, f"move_mount to {target}")
     finally:

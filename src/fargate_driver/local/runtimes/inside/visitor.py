@@ -2,7 +2,7 @@
 
 stdin: a line of JSON: the PID of the container's first process, directories of its cgroups, and
 the process to run. Exit status: the command's, with 128 + N for signal N, 126 if it can't be run.
-The command ends with this process.
+The command ends with this process, and is in its process group.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ def _visit(pid: int, cgroups: list[str], visit: Process) -> int:
     child = os.fork()
     if child == 0:
         try:
-            os.setsid()
             os.chdir(visit.working_directory)
             process.become(visit)
             kernel.die_with_parent(signal.SIGKILL)
