@@ -59,9 +59,20 @@ def join_process(pid: int) -> None:
 
     Needs Linux 5.8: setns with a descriptor of the process.
     """
-    flags = NEW_MOUNTS | NEW_UTS | NEW_IPC | NEW_PID | NEW_NET
-    if not Path("/proc/self/ns/user").samefile(f"/proc/{pid}/ns/user"):
-        flags |= NEW_USER
+    kinds = {
+        "user": NEW_USER,
+        "mnt": NEW_MOUNTS,
+        "uts": NEW_UTS,
+        "ipc": NEW_IPC,
+        "pid": NEW_PID,
+        "net": NEW_NET,
+    }
+    # The kernel refuses to enter a user namespace again, and an ordinary user the host's network.
+    flags = sum(
+        flag
+        for kind, flag in kinds.items()
+        if not Path("/proc/self/ns", kind).samefile(f"/proc/{pid}/ns/{kind}")
+    )
     process = os.pidfd_open(pid)
     try:
         _check(_libc.setns(process, flags), f"setns {pid}")
