@@ -27,6 +27,9 @@ COMMAND = "TEST_COMMAND"
 OUT_OF_MEMORY = 99
 """The exit status by which a command says that it was killed for its memory."""
 BROKEN_IMAGE = "example.com/broken"
+"""A task of it can't be prepared."""
+BROKEN_ENTRY_POINT = "/broken"
+"""A container with it can't be started."""
 
 
 class SleepingContainer:
@@ -85,6 +88,8 @@ class SleepingTask:
 
     async def start(self, name: str) -> SleepingContainer:
         (spec,) = (one for one in self.spec.containers if one.name == name)
+        if spec.entry_point == (BROKEN_ENTRY_POINT,):
+            raise RuntimeUnavailableError(f"{BROKEN_ENTRY_POINT}: no such file")
         command = spec.environment.get(COMMAND, "exec sleep 600")
         with self.spec.log(name).open("wb") as log:
             process = await asyncio.create_subprocess_exec(

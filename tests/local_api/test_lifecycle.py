@@ -193,15 +193,6 @@ def test_a_runtime_that_fails(here: Fargate) -> None:
     assert "no addresses are left" in stopped["stoppedReason"]
 
 
-def test_a_health_check_becomes_healthy_after_running(here: Fargate) -> None:
-    definition = definition_with(here, healthCheck={"command": ["CMD", "true"]})
-    task = here.run(taskDefinition=definition)
-    assert task["healthStatus"] == "UNKNOWN"
-    healthy = here.wait(task, lambda shown: shown["healthStatus"] == "HEALTHY")
-    assert healthy["lastStatus"] == "RUNNING"
-    assert healthy["containers"][0]["healthStatus"] == "HEALTHY"
-
-
 def test_the_environment_of_a_container(here: Fargate) -> None:
     definition = definition_with(
         here, environment=[{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]

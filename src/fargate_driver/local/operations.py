@@ -24,6 +24,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "DescribeTasks": tasks.describe_tasks,
     "ListClusters": clusters.list_clusters,
     "ListTagsForResource": tagging.list_tags,
+    "ListTaskDefinitionFamilies": definitions.list_families,
     "ListTaskDefinitions": definitions.list_all,
     "ListTasks": tasks.list_tasks,
     "PutClusterCapacityProviders": clusters.put_capacity_providers,
