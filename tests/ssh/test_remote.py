@@ -11,10 +11,16 @@ from fargate_driver.ssh import remote
 
 COMMANDS = {
     "stage": remote.stage_command(
-        stage="0e", nonce="0f", size=1, shell="bash", init_pid=1, state_directory="/tmp/.fargate-0f"
+        wrapper_shell="/bin/sh",
+        stage="0e",
+        nonce="0f",
+        size=1,
+        shell="bash",
+        init_pid=1,
+        state_directory="/tmp/.fargate-0f",
     ),
-    "kill": remote.kill_command(stage="0e", init_pid=1, grace=10),
-    "probe": remote.probe_command(nonce="0f", directories=("/tmp",)),
+    "kill": remote.kill_command(wrapper_shell="/bin/sh", stage="0e", init_pid=1, grace=10),
+    "probe": remote.probe_command(wrapper_shell="/bin/sh", nonce="0f", directories=("/tmp",)),
 }
 
 

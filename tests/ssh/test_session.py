@@ -160,6 +160,7 @@ def test_nothing_runs_before_the_whole_script_has_arrived(stages: Stages) -> Non
     touched = stages.task.directory / "touched"
     script = f"touch {touched}\n".encode()
     command = stage_command(
+        wrapper_shell="/bin/sh",
         stage="01",
         nonce="00",
         size=len(script) + 1,

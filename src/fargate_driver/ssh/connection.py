@@ -19,14 +19,18 @@ class Connection:
         host: The task's IP address.
         port: TCP port of its SSH server.
         user: Whom to log in as.
+        wrapper_shell: Path in the container of the POSIX shell that runs the driver's own texts;
+            in image mode that of the tools, since the image's may be missing.
 
     Raises:
         DriverError: A value could be taken for an option of ssh, or is out of range.
     """
 
-    __slots__ = ("directory", "host", "port", "user")
+    __slots__ = ("directory", "host", "port", "user", "wrapper_shell")
 
-    def __init__(self, directory: str, host: str, port: int, user: str) -> None:
+    def __init__(
+        self, directory: str, host: str, port: int, user: str, wrapper_shell: str = "/bin/sh"
+    ) -> None:
         if not user or user.startswith("-") or not user.isprintable() or " " in user:
             raise DriverError(
                 f"SSH user {user!r} is not usable: give a plain user name, such as root"
@@ -39,6 +43,7 @@ class Connection:
         self.host = host
         self.port = port
         self.user = user
+        self.wrapper_shell = wrapper_shell
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -42,15 +42,16 @@ def probe(connection: Connection, deadline: float) -> Probe:
         deadline: When to give up, as `time.monotonic` counts.
 
     Raises:
-        UnusableContainerError: The login shell or /bin/sh does not work, there is no writable
+        UnusableContainerError: The login shell or the wrapper's does not work, there is no writable
             directory, or no answer came in time.
         MasterGoneError: There is no connection.
         SessionRefusedError: The server allows no session.
     """
     nonce = os.urandom(8).hex()
-    output, session = _ask(
-        connection.directory, probe_command(nonce=nonce, directories=_DIRECTORIES), deadline
+    command = probe_command(
+        wrapper_shell=connection.wrapper_shell, nonce=nonce, directories=_DIRECTORIES
     )
+    output, session = _ask(connection.directory, command, deadline)
     text = output.decode(errors="replace")
     parts = text.split(f"fargate-probe {nonce}\n")
     if len(parts) != 3:
@@ -119,5 +120,5 @@ def _silence(connection: Connection, text: str, status: int | None) -> str:
     return (
         f"commands do not run in the job container: the login shell of {connection.user} {ended}"
         + (f" and said: {said}" if said else "")
-        + ". It needs a login shell that takes -c, and /bin/sh"
+        + f". It needs a login shell that takes -c, and {connection.wrapper_shell}"
     )

@@ -10,6 +10,24 @@ from __future__ import annotations
 STAGE_VARIABLE = "FARGATE_STAGE_ID"
 """In the environment of all that a stage starts, so that cancelling finds what got away."""
 
+# Looks for program $1 on the PATH: fargate_x is its path, or empty. `command -v` will not do: a
+# shell that has programs built in (busybox as the tools have it) says their names, and would run
+# them in place of the image's own.
+_FIND = r"""
+fargate_find() {
+  set -f
+  IFS=:
+  for fargate_x in $PATH; do
+    fargate_x=${fargate_x:-.}/$1
+    [ -f "$fargate_x" ] && [ -x "$fargate_x" ] && break
+    fargate_x=
+  done
+  unset IFS
+  set +f
+  [ "$fargate_x" ]
+}
+"""
+
 # Makes $1/environment from the container's first process ($2; 0: unknown), once per job: lines
 # `export NAME='value'` for `.`, the fastest way that every shell has. NUL and newline swap roles
 # for sed by way of \1. Left out: what belongs to sshd, and what shells keep to themselves or make
@@ -61,6 +79,11 @@ unset SSH_CLIENT SSH_CONNECTION SSH_TTY SSH_ORIGINAL_COMMAND
 export FARGATE_STAGE_ID="$6"
 fargate_nonce=$2 fargate_script=$5
 shift 6
+fargate_find "$1" && {
+  fargate_n=$fargate_x
+  shift
+  set -- "$fargate_n" "$@"
+}
 trap : HUP INT QUIT TERM USR1 USR2
 exec 3>&2 2>/dev/null
 command -v setsid >/dev/null && set -- setsid "$@"
@@ -214,18 +237,26 @@ echo "init=$init"
 echo "state=$state"
 echo "environment=$environment"
 for program in bash sh pwsh git gitlab-runner; do
-  command -v "$program" >/dev/null && echo "has=$program"
+  fargate_find "$program" && echo "has=$program"
 done
 echo "fargate-probe $nonce"
 """
 
 
 def stage_command(
-    *, stage: str, nonce: str, size: int, shell: str, init_pid: int, state_directory: str
+    *,
+    wrapper_shell: str,
+    stage: str,
+    nonce: str,
+    size: int,
+    shell: str,
+    init_pid: int,
+    state_directory: str,
 ) -> bytes:
     """The command line that runs a script of `size` bytes, which follow on standard input.
 
     Args:
+        wrapper_shell: As `Connection` has it.
         stage: Names the stage's processes; hexadecimal.
         nonce: What the end marker carries; hexadecimal.
         size: The script's size in bytes.
@@ -241,35 +272,37 @@ def stage_command(
         )  # fmt: skip
         script += ".ps1"
     # The kill text finds the wrapper by this first line.
-    text = f": fargate-stage {stage}\n{_ENVIRONMENT}{_STAGE}"
+    text = f": fargate-stage {stage}\n{_FIND}{_ENVIRONMENT}{_STAGE}"
     words = (state_directory, nonce, str(size), str(init_pid), script, stage)
-    return _command(text, *words, *interpreter)
+    return _command(wrapper_shell, text, *words, *interpreter)
 
 
-def kill_command(*, stage: str, init_pid: int, grace: int) -> bytes:
+def kill_command(*, wrapper_shell: str, stage: str, init_pid: int, grace: int) -> bytes:
     """The command line that ends all processes of a stage.
 
     Args:
+        wrapper_shell: As `Connection` has it.
         stage: Its name, as given to `stage_command`.
         init_pid: The container's first process; 0 when unknown.
         grace: Seconds from SIGTERM to SIGKILL.
     """
-    return _command(_KILL, stage, str(init_pid), str(grace))
+    return _command(wrapper_shell, _KILL, stage, str(init_pid), str(grace))
 
 
-def probe_command(*, nonce: str, directories: tuple[str, ...]) -> bytes:
+def probe_command(*, wrapper_shell: str, nonce: str, directories: tuple[str, ...]) -> bytes:
     """The command line that looks at the container and makes the state directory.
 
     Args:
+        wrapper_shell: As `Connection` has it.
         nonce: Random; hexadecimal. Part of the state directory's name.
         directories: Where that may be made, in order of preference.
     """
-    return _command(_ENVIRONMENT + _PROBE, nonce, *directories)
+    return _command(wrapper_shell, _FIND + _ENVIRONMENT + _PROBE, nonce, *directories)
 
 
-def _command(text: str, *words: str) -> bytes:
+def _command(wrapper_shell: str, text: str, *words: str) -> bytes:
     quoted = " ".join(_quote(word) for word in (text, "fargate", *words))
-    return f"exec /bin/sh -c {quoted}".encode()
+    return f"exec {wrapper_shell} -c {quoted}".encode()
 
 
 def _quote(word: str) -> str:

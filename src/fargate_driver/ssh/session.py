@@ -99,7 +99,7 @@ def run_script(
     """
     if cancelled():
         return Outcome(None, "cancelled before anything ran", cancelled=True)
-    stage = _Stage(connection.directory, init_pid, (stdout, stderr))
+    stage = _Stage(connection, init_pid, (stdout, stderr))
     # O_NONBLOCK: a FIFO must not hold the stage up before it is refused.
     with open(os.open(script_path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as script:
         found = os.fstat(script.fileno())
@@ -107,6 +107,7 @@ def run_script(
             raise OSError(22, "not a regular file")  # errno.EINVAL
         size = found.st_size
         command = stage_command(
+            wrapper_shell=connection.wrapper_shell,
             stage=stage.name,
             nonce=stage.nonce,
             size=size,
@@ -135,7 +136,7 @@ def end_stage(connection: Connection, stage: str, *, init_pid: int) -> None:
         SessionRefusedError: No session could be opened.
     """
     deadline = time.monotonic() + _KILL_LIMIT
-    session = _killer(connection.directory, stage, init_pid)
+    session = _killer(connection, stage, init_pid)
     try:
         poll = select.poll()
         poll.register(session, select.POLLIN)
@@ -145,12 +146,14 @@ def end_stage(connection: Connection, stage: str, *, init_pid: int) -> None:
         session.close()
 
 
-def _killer(directory: str, stage: str, init_pid: int) -> Session:
+def _killer(connection: Connection, stage: str, init_pid: int) -> Session:
     """Open a session that ends a stage's processes in the container, and then ends itself."""
-    command = kill_command(stage=stage, init_pid=init_pid, grace=_KILL_GRACE)
+    command = kill_command(
+        wrapper_shell=connection.wrapper_shell, stage=stage, init_pid=init_pid, grace=_KILL_GRACE
+    )
     nothing = os.open("/dev/null", os.O_RDWR)
     try:
-        return Session(directory, command, (nothing, nothing, nothing))
+        return Session(connection.directory, command, (nothing, nothing, nothing))
     finally:
         os.close(nothing)
 
@@ -158,12 +161,12 @@ def _killer(directory: str, stage: str, init_pid: int) -> Session:
 class _Stage:
     """The descriptors of a running stage, and what was heard so far."""
 
-    def __init__(self, directory: str, init_pid: int, targets: tuple[int, int]) -> None:
+    def __init__(self, connection: Connection, init_pid: int, targets: tuple[int, int]) -> None:
         self.name = os.urandom(8).hex()
         """In the environment of all that the stage starts."""
         self.nonce = os.urandom(8).hex()
         """In the end markers, and unknown to the script's environment."""
-        self._directory = directory
+        self._connection = connection
         self._init_pid = init_pid
         self._markers = (EndMarker(self.nonce), EndMarker(self.nonce))
         self._targets = dict(zip(self._markers, targets, strict=True))
@@ -195,7 +198,9 @@ class _Stage:
                 passed.append(write_end)
                 self._outputs[output] = marker
                 self._poll.register(output, select.POLLIN)
-            self._session = Session(self._directory, command, (stdin, passed[1], passed[2]))
+            self._session = Session(
+                self._connection.directory, command, (stdin, passed[1], passed[2])
+            )
         finally:
             for descriptor in passed:
                 os.close(descriptor)
@@ -303,7 +308,7 @@ class _Stage:
         self._cancelled = True
         self._deadline = time.monotonic() + _KILL_LIMIT
         try:
-            self._killer = _killer(self._directory, self.name, self._init_pid)
+            self._killer = _killer(self._connection, self.name, self._init_pid)
         except MasterGoneError:
             return  # then the stage's own streams end as well
         self._sessions[self._killer.fileno()] = self._killer
@@ -320,7 +325,7 @@ class _Stage:
             return Outcome(None, lost, cancelled=self._cancelled, connected=True, stage=self.name)
         # A dying process closes its descriptors one by one: this session's may be the first.
         time.sleep(_DEATH)
-        connected = listens(self._directory)
+        connected = listens(self._connection.directory)
         lost = self._unheard or self._lost(connected=connected)
         return Outcome(None, lost, cancelled=self._cancelled, connected=connected, stage=self.name)
 
@@ -331,7 +336,7 @@ class _Stage:
         if connected:
             return "the session was killed in the container before the script's end was reported"
         # ssh keeps to itself that the server closed the connection: it has no standard error.
-        reason = log_reason(self._directory) or (
+        reason = log_reason(self._connection.directory) or (
             "closed from the task's side, or its ControlMaster was killed"
         )
         return f"the SSH connection was lost: {reason}"
