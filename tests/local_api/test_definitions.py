@@ -62,7 +62,20 @@ def test_unknown_task_definitions(here: Fargate) -> None:
     fails("InvalidParameterException", missing, deregister, taskDefinition=NAME)
 
 
-CONTAINER = {"name": NAME, "image": IMAGE}
+CONTAINER: dict[str, Any] = {"name": NAME, "image": IMAGE}
+
+
+def depending(on: str, condition: str, init: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return a container that depends on another one, maybe the one called init."""
+    dependency = {"containerName": on, "condition": condition}
+    return {
+        "containerDefinitions": [
+            {"name": "init", "image": IMAGE, "essential": False} | (init or {}),
+            CONTAINER | {"dependsOn": [dependency]},
+        ]
+    }
+
+
 WRONG_DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"cpu": "256", "memory": "4096"}, "No Fargate configuration exists for given values"),
     ({"cpu": "300"}, "No Fargate configuration exists for given values: 300 CPU, 512 memory"),
@@ -81,6 +94,81 @@ WRONG_DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"containerDefinitions": [CONTAINER | {"privileged": True}]}, "privileged"),
     ({"containerDefinitions": [CONTAINER | {"stopTimeout": 121}]}, "120 seconds"),
     ({"containerDefinitions": [CONTAINER | {"environment": [{"value": "x"}]}]}, "names"),
+    ({"containerDefinitions": [CONTAINER | {"name": f"c{n}"} for n in range(11)]}, "Too many"),
+    (
+        {"containerDefinitions": [CONTAINER | {"cpu": 200}, CONTAINER | {"name": "b", "cpu": 57}]},
+        "The sum of all container 'cpu' values cannot be greater than the value of the task 'cpu'.",
+    ),
+    (
+        {"containerDefinitions": [CONTAINER | {"memory": 513}]},
+        "The 'memory' setting for container 'ci-coordinator' is greater than for the task.",
+    ),
+    (
+        {
+            "containerDefinitions": [
+                CONTAINER | {"memory": 300},
+                CONTAINER | {"name": "b", "memory": 512, "memoryReservation": 213},
+            ]
+        },
+        "The sum of all container 'memory' values",
+    ),
+    (depending(on="other", condition="START"), "unknown container 'other'"),
+    (depending(on=NAME, condition="START"), "circular"),
+    (
+        depending(on="init", condition="SUCCESS", init={"essential": True}),
+        "A dependency container with SUCCESS or COMPLETE condition cannot be an essential",
+    ),
+    (depending(on="init", condition="HEALTHY"), "must have a health check"),
+    (
+        depending(
+            on="init",
+            condition="START",
+            init={"dependsOn": [{"containerName": NAME, "condition": "START"}]},
+        ),
+        "circular dependency of containers: init -> ci-coordinator -> init",
+    ),
+    ({"containerDefinitions": [CONTAINER | {"startTimeout": 121}]}, "120 seconds"),
+    ({"containerDefinitions": [CONTAINER | {"healthCheck": {"command": ["curl"]}}]}, "CMD"),
+    ({"containerDefinitions": [CONTAINER | {"healthCheck": {"command": ["CMD"]}}]}, "CMD"),
+    (
+        {
+            "containerDefinitions": [
+                CONTAINER | {"healthCheck": {"command": ["CMD", "true"], "interval": 4}}
+            ]
+        },
+        "interval must be between 5 and 300",
+    ),
+    (
+        {"containerDefinitions": [CONTAINER | {"mountPoints": [{"sourceVolume": "v"}]}]},
+        "Unknown volume 'v'.",
+    ),
+    (
+        {
+            "containerDefinitions": [
+                CONTAINER | {"mountPoints": [{"sourceVolume": "v", "containerPath": "x"}]}
+            ],
+            "volumes": [{"name": "v"}],
+        },
+        "absolute",
+    ),
+    ({"volumes": [{"name": "v"}, {"name": "v"}]}, "unique"),
+    ({"volumes": [{"name": "v", "host": {"sourcePath": "/etc"}}]}, "host paths"),
+    (
+        {"containerDefinitions": [CONTAINER | {"logConfiguration": {"logDriver": "awslogs"}}]},
+        "task definition to have execution role ARN to support log driver awslogs.",
+    ),
+    (
+        {
+            "containerDefinitions": [
+                {"name": NAME, "image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/a"}
+            ]
+        },
+        "Fargate requires task definition to have execution role ARN to support ECR images.",
+    ),
+    (
+        {"containerDefinitions": [CONTAINER | {"secrets": [{"name": "A", "valueFrom": "/a"}]}]},
+        "you must also specify a value for 'executionRoleArn'",
+    ),
     (
         {
             "containerDefinitions": [
@@ -110,11 +198,39 @@ def test_a_definition_for_ec2_does_not_run(here: Fargate) -> None:
 
 
 def test_what_the_embedded_fargate_cannot_run(here: Fargate) -> None:
-    definition(here, "two", containerDefinitions=[CONTAINER, CONTAINER | {"name": "other"}])
-    fails("UnsupportedFeatureException", "one container", here.run, taskDefinition="two")
-    secret = [{"name": "A", "valueFrom": "arn:aws:ssm:eu-west-1:123456789012:parameter/a"}]
-    definition(here, "secret", containerDefinitions=[CONTAINER | {"secrets": secret}])
-    fails("UnsupportedFeatureException", "secrets", here.run, taskDefinition="secret")
+    windows = {"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}
+    definition(here, "windows", runtimePlatform=windows)
+    fails("UnsupportedFeatureException", "WINDOWS", here.run, taskDefinition="windows")
+    override = {"name": NAME, "environmentFiles": [{"value": "arn:aws:s3:::a/b", "type": "s3"}]}
+    overrides = {"containerOverrides": [override]}
+    fails("UnsupportedFeatureException", "no S3", here.run, overrides=overrides)
+
+
+def test_families(here: Fargate) -> None:
+    ecs = here.client()
+    for family in ("image-a", "image-b", "image-b"):
+        definition(here, family)
+    ecs.deregister_task_definition(taskDefinition="image-a:1")
+    ecs.deregister_task_definition(taskDefinition="image-b:1")
+
+    def families(**request: Any) -> list[str]:
+        found: list[str] = ecs.list_task_definition_families(familyPrefix="image-", **request)[
+            "families"
+        ]
+        return found
+
+    assert families() == families(status="ALL") == ["image-a", "image-b"]
+    assert families(status="ACTIVE") == ["image-b"]
+    assert families(status="INACTIVE") == ["image-a"]
+    assert families(maxResults=1) == ["image-a"]
+
+
+def test_concurrent_revisions_can_be_injected(here: Fargate) -> None:
+    says = "Too many concurrent attempts to create a new revision of the specified family."
+    rule = {"operation": "RegisterTaskDefinition", "error": "ClientException", "message": says}
+    here.faults(rule)
+    fails("ClientException", says, lambda: definition(here, "many"))
+    assert definition(here, "many")["taskDefinition"]["revision"] == 1
 
 
 @given(cpu=st.integers(0, 40_000), memory=st.integers(0, 200_000))

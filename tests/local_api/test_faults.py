@@ -247,7 +247,7 @@ def test_a_spot_interruption(here: Fargate) -> None:
     stopped = here.until(task, "STOPPED")
     assert stopped["stopCode"] == "SpotInterruption"
     assert stopped["stoppedReason"] == "Your Spot Task was interrupted."
-    assert here.runtime.started[-1].events == ["stop 7"]
+    assert here.runtime.started[-1].container.events == ["stop 7"]
     assert (stopped["stoppingAt"] - stopped["startedAt"]).total_seconds() >= 0.09
 
 
@@ -265,7 +265,7 @@ def test_a_container_that_exits(here: Fargate) -> None:
     assert stopped["stopCode"] == "EssentialContainerExited"
     assert stopped["containers"][0]["exitCode"] == 9
     assert stopped["containers"][0]["reason"].startswith("OutOfMemoryError")
-    assert here.runtime.started[-1].events == ["stop 0"]
+    assert here.runtime.started[-1].container.events == ["stop 0"]
 
 
 def test_faults_of_the_running_script_and_its_network(here: Fargate) -> None:

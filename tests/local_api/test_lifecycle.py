@@ -115,9 +115,9 @@ def test_times_and_what_a_running_task_shows(here: Fargate) -> None:
 def test_a_stopped_task_keeps_its_story_and_leaves_nothing(here: Fargate) -> None:
     task = here.until(here.run(), "RUNNING")
     running = here.runtime.started[-1]
-    assert alive(running.pid)
+    assert alive(running.container.pid)
     stopped = here.stop(task, "job 1 was cancelled")
-    assert not alive(running.pid)
+    assert not alive(running.container.pid)
     assert not running.spec.directory.exists()
     assert stopped["stopCode"] == "UserInitiated"
     assert stopped["stoppedReason"] == "job 1 was cancelled"
@@ -126,7 +126,7 @@ def test_a_stopped_task_keeps_its_story_and_leaves_nothing(here: Fargate) -> Non
     assert stopped["containers"][0]["lastStatus"] == "STOPPED"
     assert stopped["stoppingAt"] <= stopped["executionStoppedAt"] <= stopped["stoppedAt"]
     assert stopped["attachments"][0]["status"] == "DELETED"
-    assert running.events == ["stop 30"]
+    assert running.container.events == ["stop 30"]
     again = here.client().stop_task(task=task["taskArn"], reason="another")["task"]
     assert again["stoppedReason"] == "job 1 was cancelled"
 
@@ -142,7 +142,7 @@ def test_stop_timeout_is_the_grace(here: Fargate) -> None:
     stubborn = command("trap '' TERM; while :; do sleep 0.1; done")
     task = here.until(here.run(taskDefinition=definition, overrides=stubborn), "RUNNING")
     assert here.stop(task)["containers"][0]["exitCode"] == 137
-    assert here.runtime.started[-1].events == ["stop 1"]
+    assert here.runtime.started[-1].container.events == ["stop 1"]
 
 
 def test_a_task_can_be_stopped_before_it_runs(here: Fargate) -> None:
@@ -193,15 +193,6 @@ def test_a_runtime_that_fails(here: Fargate) -> None:
     assert "no addresses are left" in stopped["stoppedReason"]
 
 
-def test_a_health_check_becomes_healthy_after_running(here: Fargate) -> None:
-    definition = definition_with(here, healthCheck={"command": ["CMD", "true"]})
-    task = here.run(taskDefinition=definition)
-    assert task["healthStatus"] == "UNKNOWN"
-    healthy = here.wait(task, lambda shown: shown["healthStatus"] == "HEALTHY")
-    assert healthy["lastStatus"] == "RUNNING"
-    assert healthy["containers"][0]["healthStatus"] == "HEALTHY"
-
-
 def test_the_environment_of_a_container(here: Fargate) -> None:
     definition = definition_with(
         here, environment=[{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
@@ -213,7 +204,7 @@ def test_the_environment_of_a_container(here: Fargate) -> None:
     }
     here.until(here.run(taskDefinition=definition, overrides=overrides), "RUNNING")
     spec = here.runtime.started[-1].spec
-    environment = spec.container.environment
+    environment = spec.containers[0].environment
     assert (environment["A"], environment["B"]) == ("1", "x 'y'\n")
     assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "eu-west-1"
     assert environment["AWS_EXECUTION_ENV"] == "AWS_ECS_FARGATE"

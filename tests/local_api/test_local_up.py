@@ -67,7 +67,8 @@ class Up:
         )
         client.close()
         deadline = time.monotonic() + PATIENCE
-        while (task := self.get("/_tasks")[-1])["lastStatus"] != "RUNNING":
+        # A rule may have it stop at once.
+        while (task := self.get("/_tasks")[-1])["lastStatus"] not in {"RUNNING", "STOPPING"}:
             assert time.monotonic() < deadline, task
             time.sleep(0.02)
         result: dict[str, Any] = task

@@ -68,7 +68,13 @@ def test_wrong_runs(here: Fargate, changes: dict[str, Any], says: str) -> None:
 
 def test_other_wrong_runs(here: Fargate) -> None:
     fails("PlatformUnknownException", "platform", here.run, platformVersion="9.9.9")
-    fails("ClientException", "No Fargate", here.run, overrides={"cpu": "256", "memory": "8192"})
+    for overrides, says in (
+        ({"cpu": "256", "memory": "8192"}, "No Fargate"),
+        ({"ephemeralStorage": {"sizeInGiB": 20}}, "between 21 and 200"),
+        (override(cpu=4096)["overrides"], "The sum of all container 'cpu' values"),
+        (override(memory=8192)["overrides"], "greater than for the task"),
+    ):
+        fails("ClientException", says, here.run, overrides=overrides)
 
 
 def test_a_token_stands_for_one_launch(here: Fargate) -> None:

@@ -30,7 +30,7 @@ from fargate_driver.local.runtimes.user import UserRuntime
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from fargate_driver.local.runtimes.base import RunningTask, Runtime
+    from fargate_driver.local.runtimes.base import RunningContainer, RunningTask, Runtime
 
 needs_root = [
     pytest.mark.root,
@@ -44,6 +44,28 @@ RUNTIMES = {
 EVERY = ["process", "user", pytest.param("namespace", marks=needs_root)]
 ISOLATED = ["user", pytest.param("namespace", marks=needs_root)]
 DEADLINE = 30.0
+
+
+class StartedTask:
+    """A task and its only container, which was started."""
+
+    def __init__(self, task: RunningTask, container: RunningContainer) -> None:
+        self.address = task.address
+        self.container = container
+        self.wait = container.wait
+        self.stop = task.stop
+        self.blackhole = task.blackhole
+        self.kill_largest_script_process = task.kill_largest_script_process
+
+
+async def start(runtime: Runtime, spec: TaskSpec) -> StartedTask:
+    """Start a task and its only container."""
+    task = await runtime.start(spec)
+    try:
+        return StartedTask(task, await task.start(spec.containers[0].name))
+    except BaseException:
+        await task.stop(0)
+        raise
 
 
 @dataclass
@@ -60,18 +82,27 @@ class Lab:
         environment: Mapping[str, str] | None = None,
         ssh: SshFaults = SshFaults(),  # noqa: B008  frozen
         memory: int = 512,
-    ) -> RunningTask:
+    ) -> StartedTask:
         """Start a task."""
         task_id = uuid.uuid4().hex
         place = self.directory / task_id
         place.mkdir()
         variables = {"SSH_PUBLIC_KEY": self.public_key, **(environment or {})}
         container = ContainerSpec("ci-coordinator", HOST_IMAGE, variables)
-        spec = TaskSpec(task_id, place, container, cpu=256, memory=memory, ssh=ssh)
-        return await self.runtime.start(spec)
+        return await start(
+            self.runtime,
+            TaskSpec(
+                task_id=task_id,
+                directory=place,
+                containers=(container,),
+                cpu=256,
+                memory=memory,
+                ssh=ssh,
+            ),
+        )
 
     async def client(
-        self, task: RunningTask, *command: str, options: tuple[str, ...] = (), **pipes: Any
+        self, task: StartedTask, *command: str, options: tuple[str, ...] = (), **pipes: Any
     ) -> asyncio.subprocess.Process:
         """Start an SSH client, once something listens."""
 
@@ -98,7 +129,7 @@ class Lab:
         )
 
     async def run(
-        self, task: RunningTask, command: str, options: tuple[str, ...] = ()
+        self, task: StartedTask, command: str, options: tuple[str, ...] = ()
     ) -> tuple[int | None, str, str]:
         """Run a command; return exit status, stdout and stderr."""
         client = await self.client(task, command, options=options)
@@ -122,9 +153,16 @@ async def lab(name: str) -> AsyncIterator[Lab]:
         pytest.skip(f"the {name} runtime does not work here: {error}")
     finally:
         await runtime.close()
-        left = [str(path) for path in directory.glob("*/*") if path.name != "container.log"]
+        left = [str(path) for path in directory.glob("*/*") if path.suffix != ".log"]
         shutil.rmtree(place)
     assert left == []
+
+
+def task_of(container: ContainerSpec, directory: Path) -> TaskSpec:
+    """Return a small task of one container."""
+    return TaskSpec(
+        task_id="0" * 32, directory=directory, containers=(container,), cpu=256, memory=512
+    )
 
 
 async def end(client: asyncio.subprocess.Process) -> None:

@@ -37,7 +37,12 @@ async def main():
     task_directory = home / "local" / "task"
     task_directory.mkdir()
     container = ContainerSpec("c", HOST_IMAGE, {"SSH_PUBLIC_KEY": key})
-    task = await runtime.start(TaskSpec("0" * 32, task_directory, container, 256, 512))
+    task = await runtime.start(
+        TaskSpec(
+            task_id="0" * 32, directory=task_directory, containers=(container,), cpu=256, memory=512
+        )
+    )
+    running = await task.start("c")
     await run_true(home / "key", runtime.ssh_user, task.address, runtime.ssh_port)
     client = await asyncio.create_subprocess_exec(
         "ssh", "-F", "none", "-tt", "-i", str(home / "key"), "-p", "2222", "-l", runtime.ssh_user,
@@ -46,7 +51,7 @@ async def main():
     )
     await client.wait()
     await task.stop(10)
-    print(await task.wait(), [path.name for path in task_directory.iterdir()])
+    print(await running.wait(), [path.name for path in task_directory.iterdir()])
     await runtime.close()
 
 asyncio.run(main())
@@ -89,7 +94,7 @@ def test_as_nobody() -> None:
         assert lines[1:4] == ["nobody", str(home), "/dev/pts/0"]
         assert [line.split()[1].strip("0") for line in lines[4:7]] == [""] * 3
         assert "refused" in lines[-2]
-        assert lines[-1] == "Exit(code=143, out_of_memory=False) ['container.log']"
+        assert lines[-1] == "Exit(code=143, out_of_memory=False) ['c.log']"
 
     asyncio.run(story())
 

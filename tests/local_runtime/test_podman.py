@@ -29,12 +29,19 @@ from fargate_driver.local.runtimes.base import (
 from fargate_driver.local.runtimes.choice import choose
 from fargate_driver.local.runtimes.podman import PodmanRuntime
 from local_runtime import podman_image
-from local_runtime.runtime_lab import Lab, end, processes_with, token, until
+from local_runtime.runtime_lab import (
+    Lab,
+    StartedTask,
+    end,
+    processes_with,
+    start,
+    task_of,
+    token,
+    until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
-
-    from fargate_driver.local.runtimes.base import RunningTask
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("podman") is None, reason="needs podman"),
@@ -60,15 +67,23 @@ class PodmanLab(Lab):
         environment: Mapping[str, str] | None = None,
         ssh: SshFaults = SshFaults(),  # noqa: B008  frozen
         memory: int = 512,
-    ) -> RunningTask:
+    ) -> StartedTask:
         """Start a task of the image."""
         task_id = uuid.uuid4().hex
         place = self.directory / task_id
         place.mkdir()
         variables = {"SSH_PUBLIC_KEY": self.public_key, **(environment or {})}
         container = ContainerSpec("ci-coordinator", self.image, variables)
-        return await self.runtime.start(
-            TaskSpec(task_id, place, container, cpu=1024, memory=memory, ssh=ssh)
+        return await start(
+            self.runtime,
+            TaskSpec(
+                task_id=task_id,
+                directory=place,
+                containers=(container,),
+                cpu=1024,
+                memory=memory,
+                ssh=ssh,
+            ),
         )
 
 
@@ -181,7 +196,7 @@ def test_unknown_images_and_variables(image: str, tmp_path: Path) -> None:
 
             async def refused(name: str, variables: Mapping[str, str]) -> None:
                 container = ContainerSpec("c", name, variables)
-                await here.runtime.start(TaskSpec("0" * 32, tmp_path, container, 256, 512))
+                await start(here.runtime, task_of(container, tmp_path))
 
             with pytest.raises(ImageNotFoundError, match="podman pull no-such-image:3"):
                 await refused("no-such-image:3", {})

@@ -15,9 +15,17 @@ from fargate_driver.local.runtimes.base import (
     ContainerSpec,
     Exit,
     ImageNotFoundError,
-    TaskSpec,
 )
-from local_runtime.runtime_lab import EVERY, ISOLATED, end, lab, processes_with, token, until
+from local_runtime.runtime_lab import (
+    EVERY,
+    ISOLATED,
+    end,
+    lab,
+    processes_with,
+    task_of,
+    token,
+    until,
+)
 
 ENVIRONMENT = {
     "ECS_CONTAINER_METADATA_URI_V4": "http://169.254.170.2/v4/x",
@@ -111,7 +119,7 @@ def test_kills_what_does_not_end_in_time_and_ends_with_the_server(name: str) -> 
             task = await here.start()
             # As a container whose entrypoint ends by itself, to the surprise of the job.
             client = await here.client(task, "while ps -o ppid= $PPID; do sleep 1; done")
-            server = next(iter(processes.servers(task._supervisor.pid)))  # type: ignore[attr-defined]
+            server = next(iter(processes.servers(task.container.supervisor.pid)))  # type: ignore[attr-defined]
             os.kill(server, signal.SIGTERM)
             assert await task.wait() == Exit(0)
             await end(client)
@@ -124,7 +132,7 @@ def test_unknown_image(tmp_path: Path) -> None:
         async with lab("process") as here:
             container = ContainerSpec("c", "alpine:3", {})
             with pytest.raises(ImageNotFoundError, match="alpine:3"):
-                await here.runtime.start(TaskSpec("0" * 32, tmp_path, container, 256, 512))
+                await here.runtime.start(task_of(container, tmp_path))
 
     asyncio.run(story())
 
@@ -248,8 +256,27 @@ asyncio.run(main())
         process.kill()
         await process.communicate()
         await until(lambda: not processes_with(mark))
-        await until(lambda: not list(Path(directory).glob("*/storage")))
+        await until(lambda: not list(Path(directory).glob("*/*.storage")))
         await until(lambda: not processes_with(directory))
         shutil.rmtree(Path(directory).parent)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_command_within_the_container(name: str) -> None:
+    async def story() -> None:
+        async with lab(name) as here:
+            task = await here.start({"ANSWER": "42"})
+            run = task.container.run
+            assert await run(["sh", "-c", 'test "$ANSWER" = 42 && exit 3'], 20) == 3
+            if name != "process":
+                assert await run(["sh", "-c", "test $PPID = 0 && touch /builds/here"], 20) == 0
+                assert (await here.run(task, "ls /builds"))[1] == "here\n"
+            mark = token()
+            assert await run(["sh", "-c", f"sleep {mark} & sleep {mark}"], 0.5) == 137
+            await until(lambda: not processes_with(f"sleep\0{mark}"))
+            await task.stop(10)
+            assert await run(["true"], 20) == 137
 
     asyncio.run(story())

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fargate_driver.commands.image import image
+
 if TYPE_CHECKING:
     from fargate_driver.local.embedded import Options
 
@@ -32,6 +34,9 @@ def _positive(_context: click.Context, _parameter: click.Parameter, value: float
 @click.group()
 def local() -> None:
     """Run an embedded, ECS-compatible Fargate on this machine."""
+
+
+local.add_command(image)
 
 
 @local.command()

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fargate_driver.local.model import enum_of, operation_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
+
+    from fargate_driver.local.container import Container
 
 EC2_OPERATIONS = frozenset({"DescribeNetworkInterfaces"})
 
@@ -80,6 +82,8 @@ class OperationRule(_Strict):
 class TaskFaults(_Strict):
     """How one task is to go wrong."""
 
+    container: str | None = None
+    """The name of the container that goes wrong; None: the first essential one."""
     start_delay: Seconds = 0.0
     eni_delay: Seconds = 0.0
     never_starts: bool = False
@@ -108,6 +112,12 @@ class TaskFaults(_Strict):
         self._needs("grace", "interrupt_after")
         self._needs("exit_code", "container_exits_after")
         return self
+
+    def strikes(self, container: Container) -> bool:
+        """Return whether a container is the one that goes wrong, or the first of several."""
+        if self.container is None:
+            return container.essential
+        return container.name == self.container
 
     @property
     def key_refused_for(self) -> float:
@@ -177,12 +187,22 @@ class Faults:
                 return rule
         return None
 
-    def for_task(self, provider: str) -> TaskFaults:
-        """Return the faults of a task about to be started, and count their use."""
+    def for_task(self, provider: str, containers: Sequence[Container]) -> TaskFaults:
+        """Return the faults of a task about to be started, and count their use.
+
+        Args:
+            provider: Its capacity provider.
+            containers: Its containers: a rule about another one is left for another task.
+        """
         for active in self._active:
-            if isinstance(active.rule, TaskRule) and active.fits({provider}):
+            rule = active.rule
+            if (
+                isinstance(rule, TaskRule)
+                and active.fits({provider})
+                and any(map(rule.task.strikes, containers))
+            ):
                 active.left -= 1
-                return active.rule.task
+                return rule.task
         return TaskFaults()
 
 

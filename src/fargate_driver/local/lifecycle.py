@@ -10,20 +10,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.local import reasons
+from fargate_driver.local import reasons, unavailable
+from fargate_driver.local.crew import Crew
 from fargate_driver.local.directory import remove_tree
-from fargate_driver.local.runtimes.base import (
-    ContainerSpec,
-    Exit,
-    ImageNotFoundError,
-    RuntimeUnavailableError,
-    SshFaults,
-    TaskSpec,
-)
-from fargate_driver.local.task_environment import ecs_variables
+from fargate_driver.local.runtimes.base import ImageNotFoundError, RuntimeUnavailableError
+from fargate_driver.local.task_spec import task_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from pathlib import Path
 
     from fargate_driver.local.faults import TaskFaults
@@ -32,8 +26,6 @@ if TYPE_CHECKING:
 
 _PHASE = 0.02
 """Seconds that a status lasts where nothing takes time by itself."""
-_STOP_TIMEOUT = 30
-"""Seconds from SIGTERM to SIGKILL unless the container definition says otherwise."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,11 +36,8 @@ class Stop:
 
     code: str
     reason: str
-    container_reason: str | None = None
-    exit_code: int | None = None
-    """What the container is said to have exited with; None: the truth."""
     grace: float | None = None
-    """Unscaled seconds from SIGTERM to SIGKILL; None: the container's stopTimeout."""
+    """Unscaled seconds from SIGTERM to SIGKILL; None: the containers' stopTimeouts."""
 
 
 class _StoppedEarlyError(Exception):
@@ -106,8 +95,10 @@ class _Life:
         self._faults = faults
         self._directory = fleet.directory / task.task_id
         self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
-        self._container: RunningTask | None = None
+        self._running: RunningTask | None = None
+        self._crew: Crew | None = None
         self._timers: list[asyncio.Task[None]] = []
+        self._subject = next(one for one in task.containers if faults.strikes(one))
         task.placed = not faults.never_starts
 
     def stop(self, stop: Stop) -> None:
@@ -121,20 +112,23 @@ class _Life:
     async def abandon(self) -> None:
         """End the task without the grace that it may be in."""
         self.stop(Stop("TerminationNotice", "The embedded Fargate was stopped.", grace=0))
-        if self._container:
-            await self._container.stop(0)
+        if self._running:
+            await self._running.stop(0)
 
     async def run(self) -> None:
         try:
             await self._start()
         except _StoppedEarlyError:
             pass
-        except ImageNotFoundError:
-            text = reasons.cannot_pull(self._task.container.definition["image"])
-            self.stop(Stop("TaskFailedToStart", text, container_reason=text))
+        except ImageNotFoundError as error:
+            text = reasons.cannot_pull(error.image)
+            for container in self._task.containers:
+                if container.image == error.image:
+                    container.reason = text
+            self.stop(Stop("TaskFailedToStart", text))
         except (RuntimeUnavailableError, OSError, ValueError) as error:
-            text = reasons.cannot_start(error)
-            self.stop(Stop("TaskFailedToStart", text, container_reason=text))
+            self._subject.reason = reasons.cannot_start(error)
+            self.stop(Stop("TaskFailedToStart", self._subject.reason))
         except Exception as error:  # noqa: BLE001 - a task must never stay PENDING for ever
             _log.error("task %s: %s", self._task.task_id, error, exc_info=error)
             self.stop(Stop("TaskFailedToStart", reasons.cannot_start("internal error")))
@@ -155,109 +149,67 @@ class _Life:
         await self._pause(faults.eni_delay)
         task.mark("pullStartedAt")
         await self._phase("PENDING")
+        problem = unavailable.reason_for(task)
+        if problem:
+            self._subject.reason = problem
+            self.stop(Stop("TaskFailedToStart", problem))
+            raise _StoppedEarlyError
         self._directory.mkdir(mode=0o700)
-        self._container = await self._fleet.runtime.start(self._spec())
-        task.interface.address = self._container.address
+        self._running = running = await self._fleet.runtime.start(
+            task_spec(task, self._directory, faults, self._fleet.time_scale)
+        )
+        task.interface.address = running.address
         task.interface.status = "ATTACHED"
         task.mark("pullStoppedAt")
         task.connected_at = task.times["pullStoppedAt"]
+        ill = self._subject.name if faults.unhealthy else None
+        self._crew = Crew(task, running, lambda: self._fleet.time_scale, ill, self._stop_for)
+        await self._unless_stopped(self._crew.start())
         await self._phase("ACTIVATING")
-        if faults.unhealthy:
-            task.container.health = "UNHEALTHY"
-        elif task.container.definition.get("healthCheck"):
-            self._later(0.0, self._become_healthy)
-        task.container.status = "RUNNING"
         task.mark("startedAt")
         task.enter("RUNNING")
-        self._schedule_faults(self._container)
-        await self._run(self._container)
-
-    async def _run(self, container: RunningTask) -> None:
-        """Return when the task is to stop, or its container has ended by itself."""
-        if self._faults.stop_at == "RUNNING":
+        self._schedule_faults(running, self._crew)
+        if faults.stop_at == "RUNNING":
             self._stop_by_rule()
-        ended = asyncio.create_task(container.wait())
-        either: set[asyncio.Future[Any]] = {ended, self._stop}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done():
-            await _cancel([ended])
-            return
-        reason = reasons.OUT_OF_MEMORY if ended.result().out_of_memory else None
-        self.stop(Stop("EssentialContainerExited", reasons.ESSENTIAL_EXITED, reason))
+        await self._stop
+
+    def _stop_for(self, code: str, reason: str) -> None:
+        self.stop(Stop(code, reason))
 
     async def _finish(self) -> None:
         task, stop = self._task, self._stop.result()
         await _cancel(self._timers)
-        if self._container:
+        if self._crew:
             task.enter("DEACTIVATING")
             await self._rest()
             task.enter("STOPPING")
-            grace = self._stop_timeout() if stop.grace is None else stop.grace
-            await self._container.stop(grace * self._fleet.time_scale)
-            self._container_ended(await self._container.wait(), stop)
-        else:
-            task.container.reason = stop.container_reason
-        task.container.status = "STOPPED"
+            await self._crew.stop(stop.grace)
+            task.mark("executionStoppedAt")
+        if self._running:
+            await self._running.stop(0)
+        for container in task.containers:
+            container.status = "STOPPED"
         task.enter("DEPROVISIONING")
         task.interface.status = "DELETED"
         await asyncio.to_thread(remove_tree, self._directory)
         await self._rest()
 
-    def _container_ended(self, exit_: Exit, stop: Stop) -> None:
-        container = self._task.container
-        container.exit_code = exit_.code if stop.exit_code is None else stop.exit_code
-        container.reason = stop.container_reason
-        if exit_.out_of_memory:
-            container.reason = reasons.OUT_OF_MEMORY
-        self._task.mark("executionStoppedAt")
-
-    def _spec(self) -> TaskSpec:
-        task, faults, scale = self._task, self._faults, self._fleet.time_scale
-        return TaskSpec(
-            task_id=task.task_id,
-            directory=self._directory,
-            container=ContainerSpec(
-                name=task.container.definition["name"],
-                image=task.container.definition["image"],
-                environment=task.environment | ecs_variables(task),
-            ),
-            cpu=task.cpu,
-            memory=task.memory,
-            ssh=SshFaults(
-                delay=faults.sshd_delay * scale,
-                refuses_key=faults.key_refused_for * scale,
-                other_host_key=faults.sshd_other_host_key,
-            ),
-        )
-
-    def _schedule_faults(self, container: RunningTask) -> None:
+    def _schedule_faults(self, running: RunningTask, crew: Crew) -> None:
         faults = self._faults
         if faults.interrupt_after is not None:
-            stop = Stop("SpotInterruption", reasons.SPOT, grace=faults.grace)
-            self._later(faults.interrupt_after, self._stopping(stop))
+            self._later(faults.interrupt_after, self._interrupt)
         if faults.container_exits_after is not None:
-            stop = Stop(
-                "EssentialContainerExited",
-                reasons.ESSENTIAL_EXITED,
-                faults.container_reason,
-                faults.exit_code,
-                grace=0,
+            self._later(
+                faults.container_exits_after,
+                lambda: crew.kill(self._subject.name, faults.exit_code, faults.container_reason),
             )
-            self._later(faults.container_exits_after, self._stopping(stop))
         if faults.script_oom_after is not None:
-            self._later(faults.script_oom_after, container.kill_largest_script_process)
+            self._later(faults.script_oom_after, running.kill_largest_script_process)
         if faults.blackhole_after is not None:
-            self._later(faults.blackhole_after, container.blackhole)
+            self._later(faults.blackhole_after, running.blackhole)
 
-    def _stopping(self, stop: Stop) -> Callable[[], Awaitable[None]]:
-        async def action() -> None:
-            self.stop(stop)
-
-        return action
-
-    async def _become_healthy(self) -> None:
-        self._task.container.health = "HEALTHY"
-        self._task.version += 1
+    async def _interrupt(self) -> None:
+        self.stop(Stop("SpotInterruption", reasons.SPOT, grace=self._faults.grace))
 
     def _later(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
         async def wait_and_act() -> None:
@@ -276,7 +228,8 @@ class _Life:
 
     def _stop_by_rule(self) -> None:
         faults = self._faults
-        self.stop(Stop(faults.stop_code, faults.stopped_reason, faults.container_reason, grace=0))
+        self._subject.reason = faults.container_reason
+        self.stop(Stop(faults.stop_code, faults.stopped_reason, grace=0))
 
     async def _pause(self, seconds: float | None) -> None:
         """Wait, for ever if None, unless the task is to stop meanwhile."""
@@ -285,14 +238,21 @@ class _Life:
         if self._stop.done():
             raise _StoppedEarlyError
 
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for something to be done, unless the task is to stop meanwhile."""
+        doing = asyncio.create_task(work)
+        either: set[asyncio.Future[Any]] = {doing, self._stop}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if self._stop.done():
+            await _cancel([doing])
+            raise _StoppedEarlyError
+        await doing
+
     async def _rest(self) -> None:
         await asyncio.sleep(_PHASE * self._fleet.time_scale)
 
-    def _stop_timeout(self) -> float:
-        return float(self._task.container.definition.get("stopTimeout", _STOP_TIMEOUT))
 
-
-async def _cancel(tasks: list[asyncio.Task[None]] | list[asyncio.Task[Exit]]) -> None:
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     for problem in await asyncio.gather(*tasks, return_exceptions=True):

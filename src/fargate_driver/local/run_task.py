@@ -12,11 +12,12 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.local import sizes, tags
+from fargate_driver.local import fargate_checks, sizes, tags
 from fargate_driver.local.api_errors import ApiError, client_error, invalid_parameter
 from fargate_driver.local.arns import task_id
 from fargate_driver.local.clusters import check_strategy
-from fargate_driver.local.task import PLATFORM_VERSION, Task, new_container, new_interface
+from fargate_driver.local.container import new_container
+from fargate_driver.local.task import PLATFORM_VERSION, Task, new_interface
 from fargate_driver.local.world import Launch
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def run_task(world: World, region: Region, request: dict[str, Any]) -> dict[str,
         region.launches[cluster.name, token] = Launch(asked, tasks, time.time())
     for task in tasks:
         world.tasks[task.task_id] = task
-        world.fleet.launch(task, world.faults.for_task(task.placed_on))
+        world.fleet.launch(task, world.faults.for_task(task.placed_on, task.containers))
     return _answer(tasks)
 
 
@@ -136,6 +137,11 @@ def _check(request: dict[str, Any], definition: Definition) -> None:
         raise invalid_parameter("Task definition does not support launch_type FARGATE.")
     if request.get("platformVersion", "LATEST") not in {"LATEST", PLATFORM_VERSION, "1.3.0"}:
         raise ApiError("PlatformUnknownException", "The specified platform does not exist.")
+    system = definition.shown.get("runtimePlatform", {}).get("operatingSystemFamily", "LINUX")
+    if system != "LINUX":
+        raise ApiError(
+            "UnsupportedFeatureException", f"The embedded Fargate runs on Linux, not {system}."
+        )
     if not _STARTED_BY.fullmatch(request.get("startedBy", "")):
         raise invalid_parameter(
             "startedBy can have up to 128 letters, digits, hyphens, slashes and underscores."
@@ -143,17 +149,6 @@ def _check(request: dict[str, Any], definition: Definition) -> None:
     _check_network(request.get("networkConfiguration", {}).get("awsvpcConfiguration"))
     containers = definition.shown["containerDefinitions"]
     _check_overrides(request.get("overrides", {}), {one["name"] for one in containers})
-    if len(containers) != 1:
-        raise ApiError(
-            "UnsupportedFeatureException",
-            f"The embedded Fargate runs one container per task; {definition.shown['family']} "
-            f"has {len(containers)}.",
-        )
-    if containers[0].get("secrets"):
-        raise ApiError(
-            "UnsupportedFeatureException",
-            "The embedded Fargate has no Secrets Manager: take `secrets` out of the definition.",
-        )
 
 
 def _check_network(network: dict[str, Any] | None) -> None:
@@ -195,6 +190,11 @@ def _check_overrides(overrides: dict[str, Any], names: set[str]) -> None:
         for variable in override.get("environment", []):
             if not variable.get("name"):
                 raise invalid_parameter("Environment variable names should not be null or empty.")
+        if override.get("environmentFiles"):
+            raise ApiError(
+                "UnsupportedFeatureException",
+                "The embedded Fargate has no S3: give the variables themselves.",
+            )
 
 
 def _task(
@@ -205,7 +205,12 @@ def _task(
     memory = sizes.memory_mib(overrides.get("memory", definition.shown["memory"]))
     sizes.check_size(cpu, memory)
     identifier = task_id()
-    container = definition.shown["containerDefinitions"][0]
+    containers = [
+        new_container(cluster.region, cluster.name, identifier, one, overrides)
+        for one in definition.shown["containerDefinitions"]
+    ]
+    fargate_checks.check_shares((one.definition for one in containers), cpu, memory)
+    fargate_checks.check_storage(overrides.get("ephemeralStorage"))
     network = request["networkConfiguration"]["awsvpcConfiguration"]
     storage = overrides.get("ephemeralStorage") or definition.shown.get("ephemeralStorage", {})
     given = tags.from_list(request.get("tags", []))
@@ -227,8 +232,9 @@ def _task(
             network.get("securityGroups", []),
             public=network.get("assignPublicIp") == "ENABLED",
         ),
-        container=new_container(cluster.region, cluster.name, identifier, container),
-        environment=_environment(container, overrides),
+        containers=containers,
+        volumes=definition.shown["volumes"],
+        architecture=definition.shown.get("runtimePlatform", {}).get("cpuArchitecture", "X86_64"),
         role=overrides.get("taskRoleArn") or definition.shown.get("taskRoleArn"),
         overrides=overrides,
         family=definition.shown["family"],
@@ -240,10 +246,3 @@ def _task(
     )
     task.mark("createdAt")
     return task
-
-
-def _environment(container: dict[str, Any], overrides: dict[str, Any]) -> dict[str, str]:
-    variables = list(container["environment"])
-    for override in overrides.get("containerOverrides", []):
-        variables += override.get("environment", [])
-    return {variable["name"]: variable.get("value", "") for variable in variables}

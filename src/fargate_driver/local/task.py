@@ -5,15 +5,17 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fargate_driver.local.arns import arn, ec2_id
 from fargate_driver.local.tags import as_list
+
+if TYPE_CHECKING:
+    from fargate_driver.local.container import Container
 
 PLATFORM_VERSION = "1.4.0"
 
@@ -33,20 +35,6 @@ class Interface:
     address: str | None = None
 
 
-@dataclass
-class Container:
-    """A task's container."""
-
-    definition: dict[str, Any]
-    """Its containerDefinition, defaults filled in."""
-    runtime_id: str
-    arn: str
-    status: str = "PENDING"
-    health: str = "UNKNOWN"
-    exit_code: int | None = None
-    reason: str | None = None
-
-
 @dataclass(kw_only=True)
 class Task:
     """A task; the lifecycle changes it, everyone else only reads."""
@@ -63,9 +51,11 @@ class Task:
     provider: str | None
     """The capacity provider; None where the request asked for a launch type."""
     interface: Interface
-    container: Container
-    environment: dict[str, str] = field(repr=False)
-    """What the request and the definition say, ECS's own variables left out."""
+    containers: list[Container]
+    volumes: list[dict[str, Any]]
+    """The definition's."""
+    architecture: str
+    """As the definition says, or X86_64."""
     role: str | None
     """The task role's ARN."""
     overrides: dict[str, Any] = field(repr=False)
@@ -95,6 +85,18 @@ class Task:
         """The capacity provider that fault rules see; FARGATE where none was asked for."""
         return self.provider or "FARGATE"
 
+    @property
+    def health(self) -> str:
+        """The health of the essential containers that are checked, or that a rule made ill."""
+        found = {
+            one.health
+            for one in self.containers
+            if one.essential and (one.health_check or one.health != "UNKNOWN")
+        }
+        if "UNHEALTHY" in found:
+            return "UNHEALTHY"
+        return "HEALTHY" if found == {"HEALTHY"} else "UNKNOWN"
+
     def mark(self, moment: str) -> None:
         """Note that something happened now; ECS gives times in milliseconds."""
         self.times[moment] = round(time.time(), 3)
@@ -114,7 +116,7 @@ class Task:
             "availabilityZone": f"{self.region}a",
             "lastStatus": self.status,
             "desiredStatus": self.desired,
-            "healthStatus": self.container.health,
+            "healthStatus": self.health,
             "cpu": str(self.cpu),
             "memory": str(self.memory),
             "launchType": self.launch_type,
@@ -136,14 +138,21 @@ class Task:
                 "inferenceAcceleratorOverrides": [],
                 **self.overrides,
             },
-            "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
+            "attributes": [{"name": "ecs.cpu-architecture", "value": self.architecture.lower()}],
             "inferenceAccelerators": [],
             "attachments": [self._attachment()] if self.placed else [],
-            "containers": [self._container()] if self.placed else [],
+            "containers": self._containers() if self.placed else [],
             "tags": as_list(self.tags) if tags else [],
             **self.times,
         }
         return {name: value for name, value in shown.items() if value is not None}
+
+    def _containers(self) -> list[dict[str, Any]]:
+        interface = self.interface
+        return [
+            one.describe(self.arn, interface.attachment_id, interface.address)
+            for one in self.containers
+        ]
 
     def _attachment(self) -> dict[str, Any]:
         interface = self.interface
@@ -161,47 +170,7 @@ class Task:
             "details": [{"name": name, "value": value} for name, value in details.items()],
         }
 
-    def _container(self) -> dict[str, Any]:
-        container, interface = self.container, self.interface
-        image = container.definition["image"]
-        pulled = "pullStoppedAt" in self.times
-        shown = {
-            "containerArn": container.arn,
-            "taskArn": self.arn,
-            "name": container.definition["name"],
-            "image": image,
-            "imageDigest": f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
-            if pulled
-            else None,
-            "runtimeId": container.runtime_id,
-            "lastStatus": container.status,
-            "healthStatus": container.health,
-            "exitCode": container.exit_code,
-            "reason": container.reason,
-            "cpu": str(container.definition["cpu"]),
-            "networkBindings": [],
-            "networkInterfaces": [
-                {
-                    "attachmentId": interface.attachment_id,
-                    "privateIpv4Address": interface.address,
-                }
-            ]
-            if interface.address
-            else [],
-        }
-        return {name: value for name, value in shown.items() if value is not None}
-
 
 def new_interface(subnet: str, security_groups: list[str], *, public: bool) -> Interface:
     """Return an interface that waits for its address."""
     return Interface(ec2_id("eni"), subnet, security_groups, public)
-
-
-def new_container(region: str, cluster: str, task_id: str, definition: dict[str, Any]) -> Container:
-    """Return a container that waits for its start."""
-    number = secrets.randbelow(10**10)
-    return Container(
-        definition,
-        runtime_id=f"{task_id}-{number:010}",
-        arn=arn("ecs", region, f"container/{cluster}/{task_id}/{uuid.uuid4()}"),
-    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -15,7 +15,16 @@ class RuntimeUnavailableError(Exception):
 
 
 class ImageNotFoundError(Exception):
-    """No image of this name is known here."""
+    """No image of this name is known here.
+
+    Args:
+        image: the name, as the task definition has it.
+        advice: what would help.
+    """
+
+    def __init__(self, image: str, advice: str) -> None:
+        super().__init__(f"{image}: {advice}")
+        self.image = image
 
 
 @dataclass(frozen=True)
@@ -31,16 +40,39 @@ class SshFaults:
 
 
 @dataclass(frozen=True)
+class Mount:
+    """Where a container sees one of its task's volumes."""
+
+    volume: str
+    path: str
+    """Absolute, in the container."""
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
 class ContainerSpec:
-    """One container of a task, with RunTask's overrides already merged in."""
+    """One container of a task, with RunTask's overrides already merged in.
+
+    What is None is as the image says.
+    """
 
     name: str
     image: str
     environment: Mapping[str, str] = field(repr=False)
-    """What the container's first process gets, ECS's own variables included."""
+    """What the container's first process gets beside the image's, ECS's own variables included."""
+    entry_point: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    user: str | None = None
+    """`name`, `uid`, or either with `:group`."""
+    working_directory: str | None = None
+    mounts: tuple[Mount, ...] = ()
+    memory: int | None = None
+    """The container's hard limit in MiB, within the task's; None for none of its own."""
+    read_only: bool = False
+    """Whether its root file system is read-only."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskSpec:
     """A task to run."""
 
@@ -48,12 +80,19 @@ class TaskSpec:
     """The last part of the task's ARN: 32 hexadecimal digits."""
     directory: Path
     """An existing private directory for all of the task's files; the lifecycle removes it."""
-    container: ContainerSpec
+    containers: tuple[ContainerSpec, ...]
     cpu: int
     """CPU units: 1024 are one vCPU."""
     memory: int
     """Memory limit in MiB."""
     ssh: SshFaults = SshFaults()
+    """For the SSH server of the first container that has one."""
+    volumes: tuple[str, ...] = ()
+    """Empty at first, shared by the containers that mount them; they end with the task."""
+
+    def log(self, name: str) -> Path:
+        """Return the file that a container's stdout and stderr go to."""
+        return self.directory / f"{name}.log"
 
 
 @dataclass(frozen=True)
@@ -65,20 +104,45 @@ class Exit:
     out_of_memory: bool = False
 
 
+class RunningContainer(Protocol):
+    """A started container. Every method may be called again, and after the end."""
+
+    async def wait(self) -> Exit:
+        """Wait for the end of the first process; then nothing of the container is left."""
+
+    async def stop(self, grace: float) -> None:
+        """Send SIGTERM to the first process and SIGKILL to all `grace` seconds later.
+
+        Returns when nothing of the container is left.
+        """
+
+    async def run(self, command: Sequence[str], timeout: float) -> int:
+        """Run a command in the container's namespaces and environment, as health checks are.
+
+        Returns:
+            Its exit status; 128 + the signal's number where one ended it; 137 where it took longer
+            than `timeout` seconds and was killed, or where the container has ended.
+        """
+
+
 class RunningTask(Protocol):
-    """A started task. Every method may be called again, and after the end."""
+    """A task's surroundings. Every method but `start` may be called again, and after the end."""
 
     @property
     def address(self) -> str:
         """The task's own private IPv4 address."""
 
-    async def wait(self) -> Exit:
-        """Wait for the end of the container's first process; then nothing of the task is left."""
+    async def start(self, name: str) -> RunningContainer:
+        """Start one of the task's containers; returns when its first process runs.
+
+        Raises:
+            RuntimeUnavailableError: it can't be started; the text is ECS's reason or the machine's.
+        """
 
     async def stop(self, grace: float) -> None:
-        """Send SIGTERM to the first process and SIGKILL to all `grace` seconds later.
+        """End all containers as `RunningContainer.stop` does, then the surroundings.
 
-        Returns when nothing of the task is left.
+        Returns when nothing of the task is left, whether containers were started or not.
         """
 
     async def blackhole(self) -> None:
@@ -101,6 +165,8 @@ class Runtime(Protocol):
     """Who logs in there."""
     shares_builds: bool
     """Whether /builds and /cache are not each task's own (the `process` tier)."""
+    runs_images: bool
+    """Whether it runs tasks of several containers and the built-in tools image."""
 
     async def probe(self) -> None:
         """Run a trivial task to see that this runtime works here.
@@ -110,11 +176,12 @@ class Runtime(Protocol):
         """
 
     async def start(self, spec: TaskSpec) -> RunningTask:
-        """Start a task; returns when its first process runs, which may be before sshd listens.
+        """Make a task's surroundings: address, network, volumes; no container is started yet.
 
         Raises:
-            ImageNotFoundError: the container's image is unknown.
-            RuntimeUnavailableError: the machine ran out of something.
+            ImageNotFoundError: a container's image is unknown; `image` names it.
+            RuntimeUnavailableError: this runtime can't run such a task, or the machine ran out of
+                something.
         """
 
     async def close(self) -> None:

@@ -1,14 +1,20 @@
-"""Limits for a task's processor time and memory, by cgroups of version 1 or 2."""
+"""Limits for processor time and memory, by cgroups of version 1 or 2."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _ROOT = Path("/sys/fs/cgroup")
 _NAME = "fargate-local"
 _PERIOD = 100_000  # microseconds, the kernel's default
+_CPU = {"cpu.cfs_quota_us": "{}", "cpu.max": f"{{}} {_PERIOD}"}
+_MEMORY = {"memory.limit_in_bytes": "{}", "memory.max": "{}"}
 
 
 class Cgroups:
@@ -20,10 +26,9 @@ class Cgroups:
             for cgroup in parent.glob("*-*"):
                 owner = cgroup.name.partition("-")[0]
                 if not Path("/proc", owner).exists():
-                    with contextlib.suppress(OSError):  # its processes are just ending
-                        cgroup.rmdir()
+                    remove(cgroup)
 
-    def make(self, task_id: str, cpu: int, memory: int) -> list[str]:
+    def make(self, task_id: str, cpu: int, memory: int) -> list[Path]:
         """Make cgroups with limits, as many as the machine allows; possibly none.
 
         Args:
@@ -31,22 +36,50 @@ class Cgroups:
             cpu: CPU units, 1024 for one processor.
             memory: in MiB.
         """
-        quota = cpu * _PERIOD // 1024
-        limit = memory << 20
-        settings = {
-            "cpu": ("cpu.cfs_quota_us", f"{quota}"),
-            "memory": ("memory.limit_in_bytes", f"{limit}"),
-        }
-        unified = {"cpu.max": f"{quota} {_PERIOD}", "memory.max": f"{limit}"}
         made = []
         for kind, parent in _parents().items():
             cgroup = parent / f"{os.getpid()}-{task_id}"
-            values = unified.items() if kind == "unified" else [settings[kind]]
             cgroup.mkdir()
-            made.append(str(cgroup))
-            for file, value in values:
-                (cgroup / file).write_text(value)
+            made.append(cgroup)
+            if kind == "unified":
+                (cgroup / "cgroup.subtree_control").write_text("+cpu +memory")
+            _limit(cgroup, _CPU, cpu * _PERIOD // 1024)
+            _limit(cgroup, _MEMORY, memory << 20)
         return made
+
+
+def within(cgroups: Sequence[Path], name: str, memory: int | None) -> list[Path]:
+    """Make the cgroups of a container.
+
+    Args:
+        cgroups: its task's.
+        name: the container's.
+        memory: its own limit in MiB.
+    """
+    made = []
+    for parent in cgroups:
+        cgroup = parent / name
+        cgroup.mkdir()
+        made.append(cgroup)
+        if memory is not None:
+            _limit(cgroup, _MEMORY, memory << 20)
+    return made
+
+
+def remove(cgroup: Path) -> None:
+    """Remove a task's cgroup and those of its containers, as far as their processes have ended."""
+    with contextlib.suppress(OSError):
+        for container in cgroup.iterdir():
+            if container.is_dir():
+                container.rmdir()
+        cgroup.rmdir()
+
+
+def _limit(cgroup: Path, files: Mapping[str, str], value: int) -> None:
+    """Set a limit by that of the files, one per version of cgroups, which there is."""
+    for file, form in files.items():
+        if (cgroup / file).exists():
+            (cgroup / file).write_text(form.format(value))
 
 
 def _parents() -> dict[str, Path]:

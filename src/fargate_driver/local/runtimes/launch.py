@@ -1,4 +1,4 @@
-"""Start the supervisor of a task."""
+"""Start what runs around and inside containers."""
 
 from __future__ import annotations
 
@@ -11,38 +11,51 @@ from fargate_driver.local.runtimes.base import RuntimeUnavailableError
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _SOURCES = Path(__file__).parents[3]
 _START_TIMEOUT = 60.0
 
 
-async def launch(module: str, plan: str, environment: Mapping[str, str], log: Path) -> Process:
-    """Start a supervisor and wait until it says that the task runs.
+def program(module: str) -> list[str]:
+    """Return the command that runs one of the modules in `inside`."""
+    # The interpreter must not look at the container's environment: hence -I, and the path by hand.
+    code = (
+        f"import sys; sys.path.append({str(_SOURCES)!r}); "
+        f"from fargate_driver.local.runtimes.inside.{module} import main; main()"
+    )
+    return [sys.executable, "-I", "-S", "-c", code]
+
+
+async def launch(
+    module: str,
+    plan: str,
+    environment: Mapping[str, str],
+    log: Path,
+    descriptors: Sequence[int] = (),
+) -> Process:
+    """Start a supervisor and wait until it says that its container runs.
 
     Args:
         module: which of the modules in `inside` it is.
         plan: the line for its stdin.
         environment: its own.
         log: the file for its stderr.
+        descriptors: what else it gets, by the same numbers.
 
     Raises:
         RuntimeUnavailableError: it says something else, or nothing for too long; it has ended.
     """
-    # The interpreter must not look at the container's environment: hence -I, and the path by hand.
-    program = (
-        f"import sys; sys.path.append({str(_SOURCES)!r}); "
-        f"from fargate_driver.local.runtimes.inside.{module} import main; main()"
-    )
     with log.open("ab") as file:
         try:
             supervisor = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", program),
+                *program(module),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=file,
                 env=environment,
                 cwd="/",
+                pass_fds=descriptors,
                 # A signal to the embedded Fargate's process group is not one to the tasks.
                 start_new_session=True,
             )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from typing import TYPE_CHECKING
 
 from fargate_driver.local.runtimes.addresses import Links
 from fargate_driver.local.runtimes.base import RuntimeUnavailableError, TaskSpec
-from fargate_driver.local.runtimes.cgroups import Cgroups
-from fargate_driver.local.runtimes.inside.plan import Link, Plan
-from fargate_driver.local.runtimes.supervised import SupervisedRuntime
+from fargate_driver.local.runtimes.cgroups import Cgroups, remove
+from fargate_driver.local.runtimes.networks import TaskNetwork
+from fargate_driver.local.runtimes.supervised import SupervisedRuntime, Surroundings
 
 if TYPE_CHECKING:
+    import contextlib
     from pathlib import Path
 
 
@@ -41,12 +43,16 @@ class NamespaceRuntime(SupervisedRuntime):
         self._cgroups.remove_stale()
         await super().probe()
 
-    def _place(self, plan: Plan, spec: TaskSpec) -> Plan:
+    async def _surround(self, spec: TaskSpec, stack: contextlib.ExitStack) -> Surroundings:
         host, task = self._links.take()
-        link = Link(f"fl{spec.task_id[:12]}", host)
-        cgroups = self._cgroups.make(spec.task_id, spec.cpu, spec.memory)
-        return plan._replace(address=task, link=link, cgroups=cgroups)
-
-    def _ended(self, plan: Plan) -> None:
-        self._links.give_back(plan.address)
-        super()._ended(plan)
+        stack.callback(self._links.give_back, task)
+        try:
+            cgroups = self._cgroups.make(spec.task_id, spec.cpu, spec.memory)
+            for cgroup in cgroups:
+                stack.callback(remove, cgroup)
+            name = f"fl{spec.task_id[:12]}"
+            network = await asyncio.to_thread(TaskNetwork, name, host, task)
+        except OSError as error:
+            raise RuntimeUnavailableError(str(error)) from None
+        stack.callback(network.close)
+        return Surroundings(task, network.descriptor, cgroups)

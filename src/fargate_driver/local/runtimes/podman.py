@@ -29,7 +29,12 @@ from fargate_driver.local.runtimes.inside.plan import Link
 from fargate_driver.local.runtimes.launch import launch
 from fargate_driver.local.runtimes.namespace import NamespaceRuntime
 from fargate_driver.local.runtimes.supervised import find_sshd
-from fargate_driver.local.runtimes.task import SupervisedTask
+from fargate_driver.local.runtimes.task import (
+    SupervisedContainer,
+    SupervisedTask,
+    Visit,
+    only_container,
+)
 
 _LABEL = "fargate-local"
 # What a container has on Fargate beside podman's own default, see inside/kernel.py.
@@ -60,6 +65,7 @@ class PodmanRuntime:
     name = "podman"
     ssh_user = "root"
     shares_builds = False
+    runs_images = False
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.resolve()
@@ -91,18 +97,29 @@ class PodmanRuntime:
         with tempfile.TemporaryDirectory(prefix="probe-", dir=self._directory) as place:
             directory = Path(place)
             container = ContainerSpec("probe", "", {})
-            spec = TaskSpec(uuid.uuid4().hex, directory, container, cpu=256, memory=512)
-            task = await self._run(spec, [*_host_programs(directory / "root"), "sleep", "60"])
-            await task.stop(0.0)
-            ended = await task.wait()
+            spec = TaskSpec(
+                task_id=uuid.uuid4().hex,
+                directory=directory,
+                containers=(container,),
+                cpu=256,
+                memory=512,
+            )
+            programs = _host_programs(directory / "root")
+            task = await self._prepare(spec, container, [*programs, "sleep", "60"])
+            try:
+                running = await task.start(container.name)
+            finally:
+                await task.stop(0.0)
+            ended = await running.wait()
             if ended.code not in {128 + 9, 128 + 15}:
-                log = (directory / "container.log").read_text(errors="replace")
+                log = spec.log(container.name).read_text(errors="replace")
                 said = "; ".join(log.splitlines()[-3:]) or f"status {ended.code}"
                 raise RuntimeUnavailableError(f"a trivial container ended by itself: {said}")
 
     async def start(self, spec: TaskSpec) -> RunningTask:
         """Start a task, see `Runtime.start`."""
-        image = spec.container.image
+        container = only_container(spec, self.name)
+        image = container.image
         if image == HOST_IMAGE:
             if self._host is None:
                 raise RuntimeUnavailableError(
@@ -111,7 +128,7 @@ class PodmanRuntime:
                 )
             return await self._host.start(spec)
         await self._check_image(image)
-        return await self._run(spec, ["--pull", "never", "--", image])
+        return await self._prepare(spec, container, ["--pull", "never", "--", image])
 
     async def close(self) -> None:
         """End all tasks."""
@@ -127,18 +144,21 @@ class PodmanRuntime:
             # Status 1 means that there is none of this name; 125 is any other failure.
             if str(error).endswith("(status 1)") or "invalid reference format" in str(error):
                 raise ImageNotFoundError(
-                    f"{image} is not in podman's storage: podman pull {image}"
+                    image, f"not in podman's storage: podman pull {image}"
                 ) from None
             raise
 
-    async def _run(self, spec: TaskSpec, program: list[str]) -> RunningTask:
-        environment = _environment(spec)
+    async def _prepare(
+        self, spec: TaskSpec, container: ContainerSpec, program: list[str]
+    ) -> RunningTask:
+        environment = _environment(container, spec.ssh)
+        log = spec.log(container.name)
         plan = ContainerPlan(
             podman=self._podman,
             name=f"{_LABEL}-{spec.task_id}",
             arguments=[
                 *("--label", self._label),
-                *("--log-driver", "k8s-file", "--log-opt", f"path={spec.directory}/container.log"),
+                *("--log-driver", "k8s-file", "--log-opt", f"path={log}"),
                 # `stop` has its own way to wait; whatever else ends the container does not.
                 *("--stop-timeout", "0"),
                 *("--cpus", f"{spec.cpu / 1024}"),
@@ -165,13 +185,18 @@ class PodmanRuntime:
         else:
             plan = plan._replace(address=self._addresses.take())
         own = {name: value for name, value in os.environ.items() if _PODMANS.fullmatch(name)}
-        try:
-            log = spec.directory / "container.log"
-            supervisor = await launch("container", plan.dumps(), own, log)
-        except BaseException:
+        entrance = [self._podman, "exec", plan.name]
+
+        async def give_back() -> None:
             self._give_back(plan.address)
-            raise
-        task = SupervisedTask(plan.address, supervisor, lambda: self._give_back(plan.address))
+
+        async def begin(_name: str) -> SupervisedContainer:
+            supervisor = await launch("container", plan.dumps(), own, log)
+            return SupervisedContainer(
+                supervisor, lambda _, command: Visit([*entrance, *command], own), serves_ssh=True
+            )
+
+        task = SupervisedTask(plan.address, begin, give_back)
         self._tasks.add(task)
         return task
 
@@ -213,21 +238,21 @@ class PodmanRuntime:
         return output.decode()
 
 
-def _environment(spec: TaskSpec) -> dict[str, str]:
+def _environment(container: ContainerSpec, ssh: SshFaults) -> dict[str, str]:
     """Return the container's variables.
 
     Raises:
         RuntimeUnavailableError: one of them, or a fault, is not possible here.
     """
-    environment = dict(spec.container.environment)
+    environment = dict(container.environment)
     for name in environment:
         # Podman takes a star at the end for "all that begin like this".
         if not _NAME.fullmatch(name):
             raise RuntimeUnavailableError(
                 f"the podman runtime can't pass on a variable of this name: {name!r}"
             )
-    if spec.ssh.refuses_key:
-        if spec.ssh != SshFaults(spec.ssh.delay, float("inf"), spec.ssh.other_host_key):
+    if ssh.refuses_key:
+        if ssh != SshFaults(ssh.delay, float("inf"), ssh.other_host_key):
             raise RuntimeUnavailableError(
                 "the podman runtime can't have an image's server accept a key after a while:"
                 " use sshd_refuses_key true, or another --runtime"

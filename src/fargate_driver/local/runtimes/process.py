@@ -14,4 +14,5 @@ class ProcessRuntime(SupervisedRuntime):
 
     name = "process"
     isolated = False
+    runs_images = False
     shares_builds = True

@@ -53,11 +53,24 @@ def run(plan: Plan, place: Path, started: Callable[[], None]) -> NoReturn:
             os._exit(code if code >= 0 else 128 - code)
 
 
-def enter(plan: Plan) -> None:
+def enter(plan: Plan, *, as_root: bool) -> None:
     """Enter the container's own mounts and names; the PID namespace is entered already.
+
+    Args:
+        plan: The container.
+        as_root: Whether this is the host's root.
 
     Raises:
         OSError: the kernel refused a step.
     """
     kernel.unshare(kernel.NEW_MOUNTS | kernel.NEW_IPC | kernel.NEW_UTS)
-    rootfs.enter(plan)
+    os.umask(0o022)
+    if plan.process:
+        kernel.set_host_name(plan.host_name)
+    if plan.root is None:
+        rootfs.enter(plan, as_root=as_root)
+    else:
+        # Only a container of an image pays for the import.
+        from fargate_driver.local.runtimes.inside import image_root  # noqa: PLC0415
+
+        image_root.enter(plan, as_root=as_root)

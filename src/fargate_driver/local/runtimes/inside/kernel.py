@@ -19,7 +19,7 @@ NOSUID, NODEV, NOEXEC = 2, 4, 8
 _BIND, _RECURSIVE, _PRIVATE = 0x1000, 0x4000, 1 << 18
 _DETACH = 2
 _SET_DEATH_SIGNAL, _SET_NAME, _DROP_BOUND, _SET_SUBREAPER = 1, 15, 24, 36
-_MOUNT_SETATTR, _PIVOT_ROOT = 442, "pivot_root"
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
 _CAPABILITY_VERSION_3 = 0x20080522
 # What a container has on Fargate, Docker's default: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID
 # SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP
@@ -54,16 +54,57 @@ def join(namespace: str) -> None:
         os.close(file)
 
 
-def enter_user_namespace() -> None:
-    """Make and enter a user namespace in which the caller keeps its own ids.
+def join_process(pid: int) -> None:
+    """Enter all namespaces of a process; the PID one is for the children to come.
 
-    The same ids, not root's: OpenSSH's sshd refuses to run as root without root's rights.
+    Needs Linux 5.8: setns with a descriptor of the process.
     """
-    uid, gid = os.geteuid(), os.getegid()
+    kinds = {
+        "user": NEW_USER,
+        "mnt": NEW_MOUNTS,
+        "uts": NEW_UTS,
+        "ipc": NEW_IPC,
+        "pid": NEW_PID,
+        "net": NEW_NET,
+    }
+    # The kernel refuses to enter a user namespace again, and an ordinary user the host's network.
+    flags = sum(
+        flag
+        for kind, flag in kinds.items()
+        if not Path("/proc/self/ns", kind).samefile(f"/proc/{pid}/ns/{kind}")
+    )
+    process = os.pidfd_open(pid)
+    try:
+        _check(_libc.setns(process, flags), f"setns {pid}")
+    finally:
+        os.close(process)
+
+
+def enter_user_namespace(uid: int, gid: int) -> None:
+    """Make and enter a user namespace.
+
+    It has no other ids than the caller's own, which is all that the kernel allows an ordinary user.
+
+    Args:
+        uid: What the caller's user id is in it.
+        gid: What the caller's group id is in it.
+    """
+    own_uid, own_gid = os.geteuid(), os.getegid()
     unshare(NEW_USER)
     Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    Path("/proc/self/uid_map").write_text(f"{uid} {own_uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{gid} {own_gid} 1")
+
+
+def may_set_groups() -> bool:
+    """Return whether this user namespace has supplementary groups: not an ordinary user's."""
+    return Path("/proc/self/setgroups").read_text() != "deny\n"
+
+
+def set_host_name(name: str) -> None:
+    """Set the host name of this UTS namespace."""
+    text = name.encode()
+    _check(_libc.sethostname(text, len(text)), "sethostname")
 
 
 def mount(kind: str, target: str, options: str = "", flags: int = NOSUID | NODEV) -> None:
@@ -75,12 +116,78 @@ def mount(kind: str, target: str, options: str = "", flags: int = NOSUID | NODEV
     )
 
 
+def overlay(lower: str, target: str, store: Path, *, as_root: bool, flags: int = NOSUID) -> None:
+    """Show a directory at `target`, with what is changed there kept in another place.
+
+    Args:
+        lower: What is shown, and never changed.
+        target: Where.
+        store: An empty directory for the changes, on a file system that can hold them.
+        as_root: Whether this is the host's root; in a user namespace, overlayfs can keep its notes
+            only in attributes of users' own.
+        flags: The mount's.
+    """
+    changes, work = store / "changes", store / "work"
+    changes.mkdir(parents=True)
+    work.mkdir()
+    original = Path(lower).stat()
+    changes.chmod(original.st_mode & 0o7777)
+    if as_root:
+        os.chown(changes, original.st_uid, original.st_gid)
+    options = f"lowerdir={_escape(lower)},upperdir={_escape(changes)},workdir={_escape(work)}"
+    # Volatile: what is thrown away at the end need not be synchronised to the disk before.
+    options += ",volatile" if as_root else ",volatile,userxattr"
+    mount("overlay", target, options, flags)
+
+
+def _escape(path: str | Path) -> str:
+    text = str(path)
+    for character in "\\:,":
+        text = text.replace(character, "\\" + character)
+    return text
+
+
 def bind(source: str, target: str) -> None:
     """Show a file or a directory, with all that is mounted in it, at another path."""
     _check(
         _libc.mount(os.fsencode(source), os.fsencode(target), None, _BIND | _RECURSIVE, None),
         f"bind {source} to {target}",
     )
+
+
+def clone_tree(path: str) -> int:
+    """Return a descriptor of a file or directory as a mount that is nowhere yet, see open_tree(2).
+
+    With all that is mounted in it. Unlike `bind` it can be attached where `path` isn't seen.
+    """
+    at_working_directory, at_recursive, clone = -100, 0x8000, 1
+    tree = int(
+        _libc.syscall(
+            _OPEN_TREE,
+            at_working_directory,
+            os.fsencode(path),
+            at_recursive | clone | os.O_CLOEXEC,
+        )
+    )
+    _check(tree, f"open_tree {path}")
+    return tree
+
+
+def attach(tree: int, target: str) -> None:
+    """Mount what `clone_tree` returned, and close the descriptor."""
+    at_working_directory, empty_path, follow_links_to_target = -100, 0x04, 0x10
+    try:
+        moved = _libc.syscall(
+            _MOVE_MOUNT,
+            tree,
+            b"",
+            at_working_directory,
+            os.fsencode(target),
+            empty_path | follow_links_to_target,
+        )
+        _check(moved, f"move_mount to {target}")
+    finally:
+        os.close(tree)
 
 
 class _MountAttributes(ctypes.Structure):
@@ -110,10 +217,14 @@ def make_mounts_private() -> None:
 
 
 def change_root(root: str) -> None:
-    """Make the mount at `root` the root file system and let go of the old one."""
+    """Make the mount at `root` the root file system; the old one stays for `drop_old_root`."""
     os.chdir(root)
     # The old root is stacked on the new one, as pivot_root(2) describes; no directory is needed.
-    _check(_libc.pivot_root(b".", b"."), _PIVOT_ROOT)
+    _check(_libc.pivot_root(b".", b"."), "pivot_root")
+
+
+def drop_old_root() -> None:
+    """Let go of the file system that was the root before `change_root`."""
     _check(_libc.umount2(b".", _DETACH), "let go of the old root")
     os.chdir("/")
 

@@ -19,9 +19,15 @@ def ran_out_of_memory(cgroups: list[str]) -> bool:
     return False
 
 
-def remove(cgroups: list[str]) -> None:
-    """Remove cgroups whose processes have ended, and their parent if it is empty then."""
-    for cgroup in cgroups:
-        Path(cgroup).rmdir()
+def remove(cgroups: list[str], *, with_those_above: bool) -> None:
+    """Remove cgroups whose processes have ended.
+
+    Args:
+        cgroups: a container's.
+        with_those_above: also its task's, and the one of all tasks, where they are empty then.
+    """
+    for cgroup in map(Path, cgroups):
+        cgroup.rmdir()
         with contextlib.suppress(OSError):
-            Path(cgroup).parent.rmdir()
+            for above in cgroup.parents[: 2 if with_those_above else 0]:
+                above.rmdir()

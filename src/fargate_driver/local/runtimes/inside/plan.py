@@ -1,4 +1,4 @@
-"""What the supervisor is told about the task it runs: one line of JSON on its stdin."""
+"""What the supervisor is told about the container it runs: one line of JSON on its stdin."""
 
 from __future__ import annotations
 
@@ -15,14 +15,40 @@ class Link(NamedTuple):
     """The host's address on the /30 that the two of them share."""
 
 
-class Plan(NamedTuple):
-    """One task. Nothing here is secret: the container's environment is the process's own."""
+class Bind(NamedTuple):
+    """A file or directory of the host that a container sees."""
 
-    directory: str
-    """The task's directory on the host."""
+    source: str
+    target: str
+    """Absolute, in the container."""
+    read_only: bool
+
+
+class Process(NamedTuple):
+    """The first process of a container that has an entrypoint."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+    uid: int
+    gid: int
+    groups: list[int]
+    """Supplementary ones."""
+    working_directory: str
+    """Made if it isn't there."""
+    stop_signal: int
+    """The number of the signal that asks it to end."""
+
+
+class Plan(NamedTuple):
+    """One container."""
+
+    storage: str
+    """A path for what the container writes: made, and in the end removed, by the supervisor."""
     hidden: str
     """The directory of the embedded Fargate, which no task may see."""
     address: str
+    """The task's."""
+    host_name: str
     port: int
     sshd: str
     """Absolute path of OpenSSH's server."""
@@ -33,10 +59,17 @@ class Plan(NamedTuple):
     """Directories that the task sees at the same path."""
     isolated: bool
     """Own PID and mount namespaces and root file system; otherwise plain processes."""
-    link: Link | None
-    """Own network namespace, reached over this; otherwise the host's network."""
+    network: int | None
+    """A descriptor of the task's own network namespace; otherwise it is the host's."""
     cgroups: list[str]
-    """Directories of cgroups, already limited, that the task's processes go into."""
+    """Directories of cgroups, already limited, that the container's processes go into."""
+    root: str | None
+    """The root file system of an image, which isn't changed; None: the host's."""
+    read_only: bool
+    """Whether the container can't write to its root file system either."""
+    binds: list[Bind]
+    process: Process | None
+    """None: the SSH server of the built-in image."""
     delay: float
     """Seconds until anything listens."""
     refuses_key: float | None
@@ -51,4 +84,7 @@ class Plan(NamedTuple):
     def loads(cls, line: str) -> Plan:
         """Read what `dumps` wrote."""
         plan = cls(*json.loads(line))
-        return plan._replace(link=Link(*plan.link) if plan.link else None)
+        return plan._replace(
+            binds=[Bind(*bind) for bind in plan.binds],
+            process=Process(*plan.process) if plan.process else None,
+        )

@@ -11,37 +11,36 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fargate_driver.local.runtimes.inside import kernel
+from fargate_driver.local.runtimes.inside import kernel, names, system
+from fargate_driver.local.runtimes.inside.binds import attach_binds, take_binds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fargate_driver.local.runtimes.inside.plan import Plan
+    from fargate_driver.local.runtimes.inside.plan import Bind, Plan
 
 PRIVATE = "/run/fargate-local"
 """Where the task keeps what its SSH server needs."""
 _ON_DISK = ("/builds", "/cache", "/tmp")  # noqa: S108  a task's own, on the host's disk
 _OWN = {*_ON_DISK, "/dev", "/proc", "/run", "/sys"}
-_DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 
 
-def storage(plan: Plan) -> Path:
-    """Return the directory of what the task writes; the supervisor removes it."""
-    return Path(plan.directory) / "storage"
-
-
-def enter(plan: Plan) -> None:
+def enter(plan: Plan, *, as_root: bool) -> None:
     """Build the root file system and make it this process's; needs a new mount namespace.
+
+    Args:
+        plan: The container, of a built-in image.
+        as_root: Whether this is the host's root.
 
     Raises:
         OSError: the kernel refused a step; its text says which.
     """
     kernel.make_mounts_private()
-    root = storage(plan) / "root"
+    root = Path(plan.storage) / "root"
     root.mkdir(parents=True)
     kernel.mount("tmpfs", str(root), "mode=755")
-    writable = _show_host(plan, root)
-    _make_own(plan, root)
+    writable = _show_host(plan, root, as_root=as_root)
+    _make_own(plan, root, as_root=as_root)
     hidden = [*_OWN, plan.hidden]
     if (root / plan.hidden.lstrip("/")).is_dir():
         kernel.mount("tmpfs", str(root) + plan.hidden, "mode=755")
@@ -49,15 +48,35 @@ def enter(plan: Plan) -> None:
         _make_home(plan.home, root)
         hidden.append(plan.home)
     _show_path(plan, root, hidden)
-    _make_account(plan, root)
+    _make_account(plan, root, as_root=as_root)
+    files = take_binds(_names(plan, root))
+    binds = take_binds(plan.binds)
     kernel.change_root(str(root))
+    for bind, _ in binds:
+        Path(bind.target).mkdir(parents=True, exist_ok=True)
+    if plan.process:
+        Path(plan.process.working_directory).mkdir(parents=True, exist_ok=True)
+    attach_binds([*files, *binds])
+    kernel.drop_old_root()
+
+
+def _names(plan: Plan, root: Path) -> list[Bind]:
+    """Return the files about names that are the container's own."""
+    if plan.process is None:
+        return []
+    # Where the host's is missing or a link, into /run most often, it stays as it is.
+    return [
+        bind
+        for bind in names.write(plan)
+        if (root / bind.target[1:]).is_file() and not (root / bind.target[1:]).is_symlink()
+    ]
 
 
 def _below(path: str, directory: str) -> bool:
     return Path(path).is_relative_to(directory)
 
 
-def _show_host(plan: Plan, root: Path) -> list[str]:
+def _show_host(plan: Plan, root: Path, *, as_root: bool) -> list[str]:
     """Show the host's directories; return those that can be written to."""
     writable: list[str] = []
     read_only: list[str] = []
@@ -70,49 +89,37 @@ def _show_host(plan: Plan, root: Path) -> list[str]:
             target.symlink_to(entry.readlink())
         elif entry.is_dir():
             target.mkdir()
-            (writable if _overlay(plan, place, root) else read_only).append(place)
+            (writable if _overlay(plan, place, root, as_root=as_root) else read_only).append(place)
     for place in _deeper_mounts(plan):
         # A read-only directory shows what is mounted in it already, an overlay does not.
         if any(_below(place, other) for other in writable) and (root / place.lstrip("/")).is_dir():
-            _overlay(plan, place, root)
+            _overlay(plan, place, root, as_root=as_root)
     return writable
 
 
-def _overlay(plan: Plan, place: str, root: Path) -> bool:
+def _overlay(plan: Plan, place: str, root: Path, *, as_root: bool) -> bool:
     """Show a directory of the host; return whether it can be written to."""
     target = str(root) + place
     # An overlay's changes can't be stored inside of what it changes, then they go to memory.
     # The second try is for a file system that can't store them (such as another overlay).
     stores = [root / "run" / "overlays"]
-    if not _below(plan.directory, place):
-        stores.insert(0, storage(plan) / "overlays")
+    if not _below(plan.storage, place):
+        stores.insert(0, Path(plan.storage) / "overlays")
     for store in stores:
-        changes, work = (store / kind / place.replace("/", "%") for kind in ("changes", "work"))
-        changes.mkdir(parents=True)
-        work.mkdir(parents=True)
-        original = Path(place).stat()
-        changes.chmod(original.st_mode & 0o7777)
-        if os.geteuid() == 0:
-            os.chown(changes, original.st_uid, original.st_gid)
-        options = f"lowerdir={_escape(place)},upperdir={_escape(changes)},workdir={_escape(work)}"
-        # Volatile: what is thrown away at the end need not be synchronised to the disk before.
-        # In a user namespace, overlayfs can keep its notes only in attributes of users' own.
-        options += ",volatile" if os.geteuid() == 0 else ",volatile,userxattr"
         try:
-            kernel.mount("overlay", target, options)
+            kernel.overlay(
+                place,
+                target,
+                store / place.replace("/", "%"),
+                as_root=as_root,
+                flags=kernel.NOSUID | kernel.NODEV,
+            )
         except OSError:
             continue
         return True
     kernel.bind(place, target)
     kernel.make_read_only(target)
     return False
-
-
-def _escape(path: str | Path) -> str:
-    text = str(path)
-    for character in "\\:,":
-        text = text.replace(character, "\\" + character)
-    return text
 
 
 def _deeper_mounts(plan: Plan) -> Iterator[str]:
@@ -132,42 +139,19 @@ def _deeper_mounts(plan: Plan) -> Iterator[str]:
             yield place
 
 
-def _make_own(plan: Plan, root: Path) -> None:
+def _make_own(plan: Plan, root: Path, *, as_root: bool) -> None:
     """Make the directories that are the task's own."""
     for place in _ON_DISK:
-        own = storage(plan) / place[1:]
+        own = Path(plan.storage) / place[1:]
         own.mkdir()
         # As root's job images have it: anyone in the container may write here.
         own.chmod(0o1777)
         (root / place[1:]).mkdir()
         kernel.bind(str(own), str(root) + place)
-    for place in ("dev/pts", "dev/shm", "proc", "run/lock", "run/sshd", "sys"):
+    for place in ("dev", "proc", "run/lock", "run/sshd", "sys"):
         (root / place).mkdir(parents=True, exist_ok=True)
     (root / PRIVATE[1:]).mkdir(mode=0o700)
-    for device in _DEVICES:
-        (root / "dev" / device).touch()
-        kernel.bind(f"/dev/{device}", f"{root}/dev/{device}")
-    for name, target in (
-        ("fd", "/proc/self/fd"),
-        ("stdin", "fd/0"),
-        ("stdout", "fd/1"),
-        ("stderr", "fd/2"),
-        ("ptmx", "pts/ptmx"),
-    ):
-        (root / "dev" / name).symlink_to(target)
-    # Terminals belong to group 5, tty, wherever that group can be named.
-    group = ",gid=5" if os.geteuid() == 0 else ""
-    no_exec = kernel.NOSUID | kernel.NOEXEC
-    kernel.mount("devpts", f"{root}/dev/pts", f"newinstance,ptmxmode=0666,mode=620{group}", no_exec)
-    kernel.mount("tmpfs", str(root / "dev" / "shm"), "mode=1777")
-    kernel.mount("proc", f"{root}/proc", flags=no_exec | kernel.NODEV)
-    kernel.bind("/sys", f"{root}/sys")
-    kernel.make_read_only(f"{root}/sys")
-    for setting in ("bus", "fs", "irq", "sys", "sysrq-trigger"):
-        place = f"{root}/proc/{setting}"
-        if Path(place).exists():
-            kernel.bind(place, place)
-            kernel.make_read_only(place)
+    system.give(system.take(), str(root), groups=as_root)
 
 
 def _make_home(home: str, root: Path) -> None:
@@ -202,7 +186,7 @@ def _installation(directory: Path, plan: Plan) -> str:
     return str(parent if whole else directory)
 
 
-def _make_account(plan: Plan, root: Path) -> None:
+def _make_account(plan: Plan, root: Path, *, as_root: bool) -> None:
     """Give the user what an image would: a shell that runs commands, this home, no lock."""
     shell = "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh"
     account = f"{plan.user}:x:{os.geteuid()}:{os.getegid()}::{plan.home}:{shell}"
@@ -210,7 +194,7 @@ def _make_account(plan: Plan, root: Path) -> None:
     # As in images. On hosts, systemd's module knows better than /etc/shadow, and has some locked.
     databases = ("passwd", "group", "shadow")
     _replace("/etc/nsswitch.conf", {name: f"{name}: files" for name in databases}, root)
-    if os.geteuid() == 0:
+    if as_root:
         # Without PAM sshd refuses an account whose password is locked, as root's is on some hosts.
         _replace("/etc/shadow", {plan.user: f"{plan.user}:*:19000:0:99999:7:::"}, root)
     else:

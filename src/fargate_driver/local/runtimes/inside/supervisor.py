@@ -1,12 +1,14 @@
-"""Outside of a task: starts its init, sees to it that nothing outlives it, cleans up.
+"""Outside of a container: starts its init, sees to it that nothing outlives it, cleans up.
 
-stdin: the plan's line; its end means that the task has to end at once, whatever became of the
+stdin: the plan's line; its end means that the container has to end at once, whatever became of the
 writer. stdout: "running", or a line that says why not; at the end "out of memory" if so. SIGTERM
-goes to the init. Exit status: the init's, with 128 + N for signal N.
+is for the init, which gets the image's STOPSIGNAL. Exit status: the init's, with 128 + N for
+signal N.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -14,87 +16,101 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from fargate_driver.local.runtimes.inside import init, kernel, limits, network, report, rootfs
+from fargate_driver.local.runtimes.inside import init, kernel, limits, process, report, rootfs
 from fargate_driver.local.runtimes.inside.plan import Plan
 from fargate_driver.local.runtimes.processes import descendants
 
 
 def main() -> NoReturn:
-    """Run the task that stdin describes."""
+    """Run the container that stdin describes."""
+    parent = os.getppid()
     plan = Plan.loads(report.read_line())
-    rootfs.storage(plan).mkdir(mode=0o711)
+    Path(plan.storage).mkdir(mode=0o711)
     try:
         code = _supervise(plan)
     except OSError as error:
         report.say(report.describe(error))
         code = 1
-    _clean_up(plan)
+    _clean_up(plan, orphaned=os.getppid() != parent)
     sys.stderr.flush()
     os._exit(code)
 
 
 def _supervise(plan: Plan) -> int:
+    as_root = os.geteuid() == 0
+    if plan.network is not None:
+        kernel.join(f"/proc/self/fd/{plan.network}")
+        os.close(plan.network)
     if not plan.isolated:
         kernel.adopt_orphans()
     else:
-        if os.geteuid() != 0:
-            kernel.enter_user_namespace()
+        if not as_root:
+            _enter_user_namespace(plan)
         kernel.unshare(kernel.NEW_PID)
     gate = os.pipe()
-    ready = os.pipe()
+    status = os.pipe()
     child = os.fork()
     if child == 0:
-        _become_init(plan, gate, ready)
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+        os.close(gate[1])
+        os.close(status[0])
+        _become_init(plan, gate[0], status[1], as_root=as_root)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, _stop_signal(plan)))
     os.close(gate[0])
-    os.close(ready[1])
+    os.close(status[1])
     try:
         for cgroup in plan.cgroups:
             (Path(cgroup) / "cgroup.procs").write_text(str(child))
-        if plan.link is not None:
-            kernel.start_children_here()
-            if os.read(ready[0], 1):  # now the child is in its network namespace
-                network.connect(plan.link, child)
     except OSError:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         raise
     os.write(gate[1], b".")
     os.close(gate[1])
+    report.say(_read_all(status[0]) or "running")
     return _watch(child)
 
 
-def _become_init(plan: Plan, gate: tuple[int, int], ready: tuple[int, int]) -> NoReturn:
+def _enter_user_namespace(plan: Plan) -> None:
+    if plan.process:
+        kernel.enter_user_namespace(plan.process.uid, plan.process.gid)
+    else:
+        # Its own ids, not root's: OpenSSH's sshd refuses to run as root without root's rights.
+        kernel.enter_user_namespace(os.geteuid(), os.getegid())
+
+
+def _become_init(plan: Plan, gate: int, status: int, *, as_root: bool) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         kernel.die_with_parent(signal.SIGKILL)
-        os.close(gate[1])
-        os.close(ready[0])
-        if plan.link:
-            kernel.unshare(kernel.NEW_NET)
-            os.write(ready[1], b".")
-        os.close(ready[1])
-        if not os.read(gate[0], 1):
+        if not os.read(gate, 1):
             os._exit(1)  # the supervisor is gone
-        os.close(gate[0])
-        if plan.link:
-            network.configure(plan.address, plan.link)
+        os.close(gate)
+        place = Path(plan.storage)
         if plan.isolated:
-            init.enter(plan)
+            init.enter(plan, as_root=as_root)
             place = Path(rootfs.PRIVATE)
-        else:
-            place = rootfs.storage(plan)
         os.close(0)
         os.open(os.devnull, os.O_RDONLY)
-
-        def started() -> None:
-            report.say("running")
-            os.dup2(2, 1)
-
-        init.run(plan, place, started)
+        os.dup2(2, 1)
+        if plan.process:
+            process.run(plan, plan.process, status)
+        init.run(plan, place, lambda: os.close(status))
     except OSError as error:
-        report.say(report.describe(error))
-        os._exit(1)
+        with contextlib.suppress(OSError):  # closed: it runs already, as far as anyone knows
+            os.write(status, report.describe(error).encode())
+        sys.stderr.write(f"{report.describe(error)}\n")
+        sys.stderr.flush()
+        os._exit(127)
+
+
+def _stop_signal(plan: Plan) -> int:
+    return plan.process.stop_signal if plan.process else signal.SIGTERM
+
+
+def _read_all(pipe: int) -> str:
+    """Return what the init says until it, or the program it becomes, has no more to say."""
+    with os.fdopen(pipe, "rb") as file:
+        return file.read().decode(errors="replace")
 
 
 def _watch(child: int) -> int:
@@ -116,16 +132,15 @@ def _watch(child: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _clean_up(plan: Plan) -> None:
+def _clean_up(plan: Plan, *, orphaned: bool) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if not plan.isolated:
         _end_descendants()
-    if plan.link:
-        network.disconnect(plan.link)
     if limits.ran_out_of_memory(plan.cgroups):
         report.say("out of memory")
-    limits.remove(plan.cgroups)
-    _remove(rootfs.storage(plan))
+    # The task's own are the embedded Fargate's to remove, while that lives.
+    limits.remove(plan.cgroups, with_those_above=orphaned)
+    _remove(Path(plan.storage))
 
 
 def _end_descendants() -> None:

@@ -1,0 +1,1 @@
+"""Images that people bring to the embedded Fargate: `fargate local image import`."""
