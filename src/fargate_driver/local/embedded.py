@@ -14,6 +14,7 @@ from fargate_driver.local.faults import Faults, RuleError
 from fargate_driver.local.images import HELPER_IMAGE, HOST_IMAGE
 from fargate_driver.local.lifecycle import Fleet
 from fargate_driver.local.limits import AWS_RATES, Limits
+from fargate_driver.local.log_streams import LogStreams
 from fargate_driver.local.runtimes.base import RuntimeUnavailableError
 from fargate_driver.local.server import Api
 from fargate_driver.local.unavailable import machine_architecture
@@ -103,14 +104,15 @@ async def serve(options: Options, choose: Choose, note: Note) -> AsyncIterator[E
 async def _world(
     options: Options, faults: Faults, runtime: Runtime, directory: Directory
 ) -> AsyncIterator[World]:
-    fleet = Fleet(runtime, directory.tasks, options.time_scale)
+    logs = LogStreams()
+    fleet = Fleet(runtime, directory.tasks, options.time_scale, logs)
 
     def furnish(region: Region) -> None:
         _furnish(region, runtime.ssh_port)
 
     limits = Limits(AWS_RATES if options.aws_limits else {})
     try:
-        yield World(faults, limits, fleet, furnish)
+        yield World(faults, limits, fleet, logs, furnish)
     finally:
         await fleet.close()
 
