@@ -149,13 +149,9 @@ def _named(directory: str) -> str:
 
 
 def _note_prepare(directory: str) -> None:
-    try:
+    # Where it can't be written, neither can the record, which is told in full.
+    with contextlib.suppress(OSError):
         Path(directory, jobs.PREPARE).write_text(owner.this_process(), "ascii")
-    except OSError as e:
-        raise jobs.RecordError(
-            f"{directory}: can't be written to: {e.strerror}; make room there, or let"
-            " [TaskMetadata] Directory name a directory that the driver may write to"
-        ) from e
 
 
 def _prepare(directory: str) -> int | None:
