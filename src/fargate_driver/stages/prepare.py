@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fargate_driver import jobs, log, settings
 from fargate_driver.console import say
 from fargate_driver.ecs import watch
-from fargate_driver.ecs.errors import StartTimeoutError
+from fargate_driver.ecs.errors import StartTimeoutError, TaskStoppedError
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits, job
 from fargate_driver.gitlab.environment import RunnerEnvironment
@@ -98,11 +98,13 @@ def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> Non
         deadline = starter.deadline
         address = _address(starter.ecs, watcher, task, config, deadline)
         connection = Connection(directory, address, config.ssh.port, config.ssh.username)
-        master.open_master(connection, deadline, _Waiting(watcher))
         try:
+            master.open_master(connection, deadline, _Waiting(watcher))
             found = probe.probe(connection, deadline)
+        except TaskStoppedError:
+            raise
         except DriverError:
-            watcher.look()  # a task that stopped is the better reason
+            watcher.look()  # a task that stopped is the better reason, and may be worth another
             raise
         jobs.Access(
             user=config.ssh.username,
