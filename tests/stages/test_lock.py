@@ -71,7 +71,7 @@ def test_a_second_prepare_waits_for_the_first(fargate: LocalFargate, job: JobCal
         second = job.call("prepare")
         _, stderr = first.communicate(timeout=60)
     assert (first.returncode, second.returncode) == (0, 0), (stderr, second.stderr)
-    said = f"another prepare of this job (process {first.pid}) still runs: waiting for its end"
+    said = f"another process ({first.pid}) prepares or ends this job: waiting for it, 60 s at most"
     assert second.stderr.count(said) == 1
     old, new = fargate.tasks()[before:]
     assert "another try of the same job begins" in old["stoppedReason"]
@@ -86,7 +86,7 @@ def test_a_second_prepare_gives_up_in_one_line(
     directory, first = holder
     monkeypatch.setattr(lock, "_PATIENCE", 0.3)
     with (
-        pytest.raises(DriverError, match=rf"\(process {first.pid}\) still runs after .* cleanup"),
+        pytest.raises(DriverError, match=rf"\({first.pid}\) still prepares .* cleanup of the job"),
         lock.for_prepare(directory),
     ):
         pytest.fail("two have the job")
