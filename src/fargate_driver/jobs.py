@@ -442,9 +442,10 @@ def _is_key(name: str) -> bool:
 
 
 def empty(directory: str, *, but: str = "") -> None:
-    """Remove all that is in a job's directory; the record goes first.
+    """Remove all that is in a job's directory: first the access, then the record, then the rest.
 
-    Without its record a half-emptied directory speaks of no task any more.
+    So a half-emptied directory speaks of no task any more, and one with an access but no record is
+    none that the driver leaves.
 
     Args:
         directory: the job's directory; one that is gone is fine.
@@ -454,7 +455,8 @@ def empty(directory: str, *, but: str = "") -> None:
         RecordError: something can't be removed.
     """
     try:
-        for name in sorted(os.listdir(directory), key=lambda name: name != RECORD):
+        first = (_ACCESS, RECORD)
+        for name in sorted(os.listdir(directory), key=lambda name: (*first, name).index(name)):
             if name == _HELPER:
                 remove(helper_directory(directory))
             elif name != but:

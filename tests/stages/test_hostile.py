@@ -114,6 +114,10 @@ def test_what_the_operator_must_mend_is_no_fault_of_the_job(
 def test_a_script_that_kills_itself_has_an_exit_code(job: JobCalls, script: str, code: str) -> None:
     ran = job.call("run", job.script(script), "build_script")
     assert (ran.returncode, job.code_file.read_text()) == (1, code), ran.stderr
+    # The size of the local Fargate's own task definition (local/embedded.py).
+    hint = "a process of the script was killed (SIGKILL, exit code 137); the task has 4096 MiB: "
+    assert (f"fargate: {hint}" in ran.stderr) is (code == "137\n")
+    assert ("(next size: cpu 2048, memory 5120)" in ran.stderr) is (code == "137\n")
 
 
 def test_a_script_of_a_lost_connection_does_not_run_on_beside_the_next(

@@ -124,6 +124,23 @@ def test_what_cannot_be_stopped_is_said_and_kept(fargate: LocalFargate, tmp_path
     assert reap(fargate).returncode == 0
 
 
+def test_tasks_of_another_manager_are_none_of_its_business(
+    fargate: LocalFargate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two directories of records are two managers, on one cluster.
+    job = new_job(fargate, tmp_path)
+    job.config = tmp_path / "other.toml"
+    ours = fargate.settings["TaskMetadata"]["Directory"]
+    text = fargate.config.read_text().replace(f'"{ours}"', f'"{tmp_path}/other"')
+    job.config.write_text(text)
+    assert str(tmp_path) in text
+    assert job.call("prepare").returncode == 0
+    monkeypatch.setattr(reap_command, "_YOUNG", -60.0)
+    assert main(["--config", str(fargate.config), "reap"]) == 0
+    assert len(fargate.alive()) == 1
+    assert job.call("cleanup").returncode == 0
+
+
 def test_tasks_without_a_record_are_stopped_where_they_can_be_listed(
     fargate: LocalFargate,
     tmp_path: Path,
@@ -149,6 +166,10 @@ def test_tasks_without_a_record_are_stopped_where_they_can_be_listed(
     assert main(words) == 0
     assert "this manager has no record of its job" in capsys.readouterr().out
     until(lambda: len(fargate.alive()) == 1)
+    # cleanup can't know that somebody has stopped the task, and says so once.
+    cleaned = job.call("cleanup")
+    assert cleaned.returncode == 2
+    assert "the job's record was removed, so its task can't be stopped" in cleaned.stderr
     for one in (job, other):
         assert one.call("cleanup").returncode == 0
 

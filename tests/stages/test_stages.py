@@ -394,6 +394,17 @@ def test_nothing_is_left_in_a_shared_tmp(tmp_path: Path) -> None:
         assert this.call("cleanup").returncode == 0
 
 
+def test_a_start_that_goes_well_does_not_import_the_diagnosis(job: MakeJob) -> None:
+    this = job()
+    this.environment["PYTHONPROFILEIMPORTTIME"] = "1"
+    prepared = this.call("prepare")
+    assert prepared.returncode == 0
+    lines = [line for line in prepared.stderr.splitlines() if line.startswith("import time:")]
+    imported = {line.rpartition("|")[2].strip() for line in lines}
+    assert "fargate_driver.stages.starting" in imported
+    assert {name for name in imported if "verdict" in name or "diagnosis" in name} == set()
+
+
 def test_a_run_stage_imports_nothing_that_takes_long(job: MakeJob) -> None:
     this = job()
     assert this.call("prepare").returncode == 0

@@ -41,5 +41,7 @@ def make_key(directory: str, comment: str) -> str:
         ) from error
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip() or f"exit status {error.returncode}"
-        raise DriverError(f"ssh-keygen could not make the job's key: {said}") from error
+        raise DriverError(
+            f"{directory}: ssh-keygen could not make the job's key: {said}"
+        ) from error
     return public.read_text().strip()

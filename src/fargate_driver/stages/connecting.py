@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fargate_driver import jobs
+from fargate_driver.ecs.errors import TaskStoppedError
 from fargate_driver.errors import DriverError
 from fargate_driver.ssh import master, probe
 from fargate_driver.ssh.connection import KEY, KNOWN_HOSTS, Connection
@@ -61,11 +62,13 @@ class Place(NamedTuple):
             DriverError: No usable connection.
         """
         connection = self.connection(address)
-        master.open_master(connection, deadline, on_retry)
         try:
+            master.open_master(connection, deadline, on_retry)
             found = probe.probe(connection, deadline)
+        except TaskStoppedError:
+            raise
         except DriverError:
-            watcher.look()  # a task that stopped is the better reason
+            watcher.look()  # a task that stopped is the better reason, and may be worth another
             raise
         jobs.Access(
             user=self.user,

@@ -50,16 +50,24 @@ def end_job(directory: str, cause: str, *, hurry: bool = False, again: bool = Fa
         again: another try of the job comes, in the same directory and process.
 
     Raises:
-        DriverError: a task may still run. The record stays, so that a later call can stop it.
+        DriverError: a task may still run. The record, where there is one, stays, so that a later
+            call can stop it.
     """
     if not os.path.lexists(directory):
+        pace.forget(Path(directory).parent)
         return
     jobs.check_own(directory)
     problems = []
+    lost = None
     try:
         record = jobs.load(directory)
         if record:
             _stop_tasks(record, cause, hurry=hurry)
+        elif jobs.load_access(directory):
+            lost = DriverError(
+                f"{directory}: the job's record was removed, so its task can't be stopped; where"
+                " ecs:ListTasks is allowed, `fargate reap` finds and stops it"
+            )
     except DriverError as e:
         problems.append(str(e))
     connecting.close(directory)
@@ -69,9 +77,11 @@ def end_job(directory: str, cause: str, *, hurry: bool = False, again: bool = Fa
         raise DriverError("\n".join(problems))
     if again:
         jobs.empty(directory, but=jobs.PREPARE)
-        return
-    jobs.remove(directory)
-    pace.forget(Path(directory).parent)
+    else:
+        jobs.remove(directory)
+        pace.forget(Path(directory).parent)
+    if lost:
+        raise lost
 
 
 def _stop_tasks(record: JobRecord, cause: str, *, hurry: bool) -> None:

@@ -52,13 +52,13 @@ def for_prepare(directory: str) -> Iterator[None]:
                 break
         if time.monotonic() > deadline:
             raise DriverError(
-                f"another prepare of this job{_named(directory)} still runs after {_PATIENCE:.0f} s"
-                " of waiting; a cleanup of the job ends it"
+                f"another process{_named(directory)} still prepares or ends this job after"
+                f" {_PATIENCE:.0f} s of waiting; a cleanup of the job ends it"
             )
         if not told:
             told = True
             say(
-                f"another prepare of this job{_named(directory)} still runs: waiting for its end,"
+                f"another process{_named(directory)} prepares or ends this job: waiting for it,"
                 f" {_PATIENCE:.0f} s at most"
             )
         time.sleep(_PAUSE)
@@ -145,17 +145,13 @@ def _wait(directory: str, seconds: float) -> int | None:
 
 def _named(directory: str) -> str:
     pid = _prepare(directory)
-    return f" (process {pid})" if pid else ""
+    return f" ({pid})" if pid else ""
 
 
 def _note_prepare(directory: str) -> None:
-    try:
+    # Where it can't be written, neither can the record, which is told in full.
+    with contextlib.suppress(OSError):
         Path(directory, jobs.PREPARE).write_text(owner.this_process(), "ascii")
-    except OSError as e:
-        raise jobs.RecordError(
-            f"{directory}: can't be written to: {e.strerror}; make room there, or let"
-            " [TaskMetadata] Directory name a directory that the driver may write to"
-        ) from e
 
 
 def _prepare(directory: str) -> int | None:

@@ -122,7 +122,7 @@ class Starter:
             task = self.ecs.run_task(request, chosen=self._wanted.chosen)
         except EcsError as e:
             intent.refused = e.refused
-            # The older record only makes cleanup look for a task in vain.
+            # The older record would only make cleanup look for a task in vain.
             with contextlib.suppress(jobs.RecordError):
                 self._record.save()
             raise
@@ -130,7 +130,8 @@ class Starter:
             if not self._sent:
                 # Cancelled before its turn came, or too late: there is nothing to look for.
                 intent.refused = True
-                self._record.save()
+                with contextlib.suppress(jobs.RecordError):
+                    self._record.save()
             raise
         task_arn = intent.task_arn = str(task["taskArn"])
         intent.size = _size(task, self._config.fargate.container_name)
