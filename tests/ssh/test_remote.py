@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fargate_driver.ssh import remote
+from fargate_driver.ssh.follow import follow_command
 
 COMMANDS = {
     "stage": remote.stage_command(
         stage="0e", nonce="0f", size=1, shell="bash", init_pid=1, state_directory="/tmp/.fargate-0f"
     ),
+    "follow": follow_command(script="/tmp/0", stage="0e", nonce="0f", positions=(1, 2)),
     "kill": remote.kill_command(stage="0e", init_pid=1, grace=10),
     "probe": remote.probe_command(nonce="0f", directories=("/tmp",)),
 }

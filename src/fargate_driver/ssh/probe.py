@@ -48,7 +48,7 @@ def probe(connection: Connection, deadline: float) -> Probe:
         SessionRefusedError: The server allows no session.
     """
     nonce = os.urandom(8).hex()
-    output, session = _ask(
+    output, session = ask(
         connection.directory, probe_command(nonce=nonce, directories=_DIRECTORIES), deadline
     )
     text = output.decode(errors="replace")
@@ -74,8 +74,21 @@ def probe(connection: Connection, deadline: float) -> Probe:
     )
 
 
-def _ask(directory: str, command: bytes, deadline: float) -> tuple[bytes, Session]:
-    """Run a command without input; its output of both kinds, and the session, now closed."""
+def ask(directory: str, command: bytes, deadline: float) -> tuple[bytes, Session]:
+    """Run a command without input over the job's master.
+
+    Args:
+        directory: The job's private directory.
+        command: What the login shell of the remote user runs.
+        deadline: When to give up, as `time.monotonic` counts.
+
+    Returns:
+        The end of its output of both kinds, and the session, now closed.
+
+    Raises:
+        MasterGoneError: There is no connection.
+        SessionRefusedError: The server allows no session.
+    """
     nothing = os.open(os.devnull, os.O_RDONLY)
     reading, writing = os.pipe()
     try:

@@ -16,7 +16,7 @@ from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits, job
 from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.owner import owner_of_this_call
-from fargate_driver.ssh import master, probe
+from fargate_driver.ssh import master, probe, watchdog
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.stages import sweep
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from fargate_driver.settings import Settings
 
 _LOGGER = logging.getLogger(__name__)
+_AFTER_THE_JOB = 3600
+"""Seconds that a task may live on after its job's timeout, where MaxLifetime says nothing."""
 _LOOK_INTERVAL = 3.0
 """Seconds between looks at the task while sshd is awaited."""
 
@@ -86,6 +88,8 @@ def main(flags: Flags) -> int:
 
 
 def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> None:
+    lifetime = config.fargate.max_lifetime or this_job.timeout + _AFTER_THE_JOB
+
     def connect(starter: Starter, watcher: Watch, task: dict[str, Any]) -> None:
         running = time.monotonic()
         deadline = starter.deadline
@@ -94,6 +98,7 @@ def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> Non
         master.open_master(connection, deadline, _Waiting(watcher))
         try:
             found = probe.probe(connection, deadline)
+            limited = watchdog.start(connection, found, lifetime, deadline)
         except DriverError:
             watcher.look()  # a task that stopped is the better reason
             raise
@@ -109,6 +114,8 @@ def _start(config: Settings, this_job: Job, directory: str, owner: Owner) -> Non
         watcher.look()
         say_phase("SSH", time.monotonic() - running)
         _say_what_is_missing(found)
+        if not limited:
+            say("MaxLifetime can't be kept: the container's first process can't be told")
 
     Starter(config, this_job, directory, owner).start(connect)
 
