@@ -55,6 +55,7 @@ def test_the_smallest_file_has_the_documented_defaults() -> None:
         "container_name": "ci-coordinator",
         "endpoint_url": None,
         "start_timeout": 600.0,
+        "max_lifetime": None,
         "wait_for_healthy": False,
         "builds_dir": None,
         "cache_dir": None,
@@ -119,6 +120,7 @@ def test_a_file_as_people_publish_them() -> None:
             "http://127.0.0.1:4500",
         ),
         ("Fargate", "StartTimeout = 90", "start_timeout", 90),
+        ("Fargate", "MaxLifetime = 7200", "max_lifetime", 7200),
         ("Fargate", "WaitForHealthy = true", "wait_for_healthy", True),
         ("Fargate", "StartTimeout = 1.5", "start_timeout", 1.5),
         ("Fargate", 'BuildsDir = "/builds"', "builds_dir", "/builds"),
@@ -280,6 +282,12 @@ def test_relative_paths_count_from_the_current_folder(folder: Path) -> None:
             "Fargate",
             "StartTimeout = 0",
             "[Fargate] StartTimeout: 0 is out of range; allowed: seconds, from 1 to 86400",
+        ),
+        (
+            "Fargate",
+            "MaxLifetime = 0",
+            "[Fargate] MaxLifetime: 0 is out of range; allowed: a whole number of seconds, from 1"
+            " to 2592000",
         ),
         (
             "Fargate",

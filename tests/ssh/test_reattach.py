@@ -154,6 +154,7 @@ def test_a_wrapper_that_is_killed_while_disconnected_is_no_verdict(shells: Stage
     script = "echo $PPID >wrapper; echo before; touch lose; sleep 600; exit 0"
     run, _ = lose(shells, script, kill)
     assert run.outcome.code is None
+    assert "it was killed in the container" in run.outcome.lost
     assert run.outcome.connected
     assert run.outcome.stage
     assert run.stdout == b"before\n"
@@ -179,7 +180,7 @@ def test_a_state_directory_that_is_emptied_meanwhile_is_said(stages: Stages) -> 
 
 def test_a_log_that_was_cut_is_said(stages: Stages) -> None:
     size = 64 * 1024 * 1024
-    script = f"head -c {size + 100_000} /dev/zero | tr '\\0' x; touch lose; sleep 600"
+    script = f"head -c {size + 100_000} /dev/zero | tr '\\0' x; touch lose; sleep 30"
     run, _ = lose(stages, script)
     assert run.outcome.code is None
     assert "more than 64 MiB" in run.outcome.lost
@@ -249,7 +250,11 @@ class Network:
                 assert isinstance(ready, socket.socket)
                 if ready is self._listener:
                     near, _ = ready.accept()
-                    far = socket.create_connection(("127.0.0.1", self._port))
+                    try:
+                        far = socket.create_connection(("127.0.0.1", self._port))
+                    except ConnectionRefusedError:  # the server isn't up yet
+                        near.close()
+                        continue
                     for one, other in ((near, far), (far, near)):
                         self._peers[one] = other
                         self._selector.register(one, selectors.EVENT_READ)

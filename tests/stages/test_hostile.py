@@ -130,11 +130,16 @@ def test_a_script_of_a_lost_connection_does_not_run_on_beside_the_next(
         assert process.stdout.readline() == "begun\n"
         masters = processes_in(directory)
         assert masters
+        # Nothing but the pinned host key is connected to again.
+        pinned = (directory / "known_hosts").read_bytes()
+        (directory / "known_hosts").write_bytes(b"")
         for pid in masters:
             os.kill(pid, signal.SIGKILL)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "the SSH connection was lost" in stderr
+    assert "no pinned host key" in stderr
+    (directory / "known_hosts").write_bytes(pinned)
     looking = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'sleep 543[.]2'; echo looked"
     looked = job.call("run", job.script(looking), "after_script")
     assert (looked.returncode, looked.stdout) == (0, "looked\n"), looked.stderr

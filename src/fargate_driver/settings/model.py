@@ -86,6 +86,13 @@ class Fargate(Section):
         "seconds, from 1 to 86400",
         600.0,
     )
+    max_lifetime: Annotated[int, AfterValidator(values.lifetime)] | None = key(
+        "MaxLifetime",
+        "After how long a task ends itself, counted from the open SSH connection, whatever became "
+        "of the runner and the driver. Where absent, the job's timeout and an hour.",
+        "a whole number of seconds, from 1 to 2592000",
+        None,
+    )
     wait_for_healthy: bool = key(
         "WaitForHealthy",
         "Wait for the health check of the job's container to report HEALTHY before the job starts. "

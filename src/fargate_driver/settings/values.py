@@ -153,6 +153,13 @@ def seconds(value: float) -> float:
     return value
 
 
+def lifetime(value: int) -> int:
+    """A time limit of one second to thirty days."""
+    if not 1 <= value <= 30 * 86400:
+        raise ValueError(f"{shown(value)} is out of range")
+    return value
+
+
 def weight(value: int) -> int:
     """A weight that lets a capacity provider be used at all (API_CapacityProviderStrategyItem)."""
     if not 1 <= value <= 1000:

@@ -36,7 +36,7 @@ def ask(
         MasterGoneError: There is no connection.
         SessionRefusedError: The server allows no session.
     """
-    output, session = _run(connection.directory, command, deadline)
+    output, session = run(connection.directory, command, deadline)
     text = output.decode(errors="replace")
     parts = text.split(bracket)
     if len(parts) != 3:
@@ -47,8 +47,21 @@ def ask(
     return [(name, value) for name, _, value in lines]
 
 
-def _run(directory: str, command: bytes, deadline: float) -> tuple[bytes, Session]:
-    """Run a command without input; its output of both kinds, and the session, now closed."""
+def run(directory: str, command: bytes, deadline: float) -> tuple[bytes, Session]:
+    """Run a command without input over the job's master.
+
+    Args:
+        directory: The job's private directory.
+        command: What the login shell of the remote user runs.
+        deadline: When to give up, as `time.monotonic` counts.
+
+    Returns:
+        The end of its output of both kinds, and the session, now closed.
+
+    Raises:
+        MasterGoneError: There is no connection.
+        SessionRefusedError: The server allows no session.
+    """
     nothing = os.open(os.devnull, os.O_RDONLY)
     reading, writing = os.pipe()
     try:

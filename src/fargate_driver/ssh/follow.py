@@ -10,8 +10,8 @@ from fargate_driver.ssh.remote import LONGEST_LOG, command_line
 # First the lost connection's server process, the wrapper's parent, is ended where it still waits
 # for a network that fell silent: with its pipes full, relays and script stand still. Then the logs
 # are read on through descriptors that keep their place. When the wrapper is gone, they get a few
-# more looks: it may have ended right after the end mark, or been killed. Then the session is ended;
-# sshd would not pass on the end of its output alone.
+# more looks: it may have ended right after the end mark, or been killed. A log at its size limit
+# has lost what came after.
 _FOLLOW = r"""
 exec 3>&2 2>/dev/null 7<&0
 log=$1 stage=$2 wrapper=0
@@ -54,17 +54,28 @@ printf "\0fargate-begin:%s\n" "$3" >&3
   tail -c +"$(($5 + 1))" <&5 >&3
   looks=0
   while [ "$looks" -lt 5 ]; do
+    for descriptor in 4 5; do
+      read -r line position <"/proc/self/fdinfo/$descriptor"
+      [ "$position" -lt LOG_BYTES ] || exit 96
+    done
     pause
     is_wrapper "$wrapper" || looks=$((looks + 1))
     cat <&4
     cat <&5 >&3
   done
-  kill -KILL $$
+  exit 97
 } &
+follower=$!
 exec >/dev/null 3>&-
-read -r line <&7 && rm -f "$log" "$log.out" "$log.err" "$log.1" "$log.2"
+{
+  read -r line <&7 && rm -f "$log" "$log.out" "$log.err" "$log.1" "$log.2"
+  kill -KILL "$follower"
+} &
+wait "$follower"
+status=$?
 kill -KILL $!
-"""
+exit "$status"
+""".replace("LOG_BYTES", str(LONGEST_LOG << 20))
 
 REFUSALS = {
     95: "the task has no log of it: it had not begun, or something emptied the state directory",
@@ -72,6 +83,7 @@ REFUSALS = {
         f"its log is cut: one stream printed more than {LONGEST_LOG} MiB, or the container's disk"
         " is full"
     ),
+    97: "it was killed in the container, or the log of it was cut",
 }
 """Why the output can't be gone on with, by the session's exit status."""
 

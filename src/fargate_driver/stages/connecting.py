@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fargate_driver import jobs
+from fargate_driver.console import say
 from fargate_driver.ecs.errors import TaskStoppedError
 from fargate_driver.errors import DriverError
-from fargate_driver.ssh import master, probe
+from fargate_driver.ssh import master, probe, watchdog
 from fargate_driver.ssh.connection import KEY, KNOWN_HOSTS, Connection
 
 if TYPE_CHECKING:
@@ -32,12 +33,14 @@ class Place(NamedTuple):
         user: Who logs in.
         port: Of its SSH server.
         wrapper_shell: As `Connection` has it.
+        lifetime: Seconds after which a watchdog ends the task; 0 where its own init does.
     """
 
     directory: str
     user: str
     port: int
     wrapper_shell: str = "/bin/sh"
+    lifetime: int = 0
 
     def connection(self, address: str) -> Connection:
         """The connection to it.
@@ -65,6 +68,8 @@ class Place(NamedTuple):
         try:
             master.open_master(connection, deadline, on_retry)
             found = probe.probe(connection, deadline)
+            if self.lifetime and not watchdog.start(connection, found, self.lifetime, deadline):
+                say("MaxLifetime can't be kept: the container's first process can't be told")
         except TaskStoppedError:
             raise
         except DriverError:
@@ -82,16 +87,18 @@ class Place(NamedTuple):
         return found
 
 
-def places(config: Settings, directory: str, *, derived: bool) -> list[Place]:
+def places(config: Settings, directory: str, lifetime: int, *, derived: bool) -> list[Place]:
     """The containers to connect to, the job's own first.
 
     Args:
         config: The settings.
         directory: The job's directory.
+        lifetime: Seconds after which the task is to end by itself.
         derived: Whether the driver made the task definition.
     """
     if not derived:
-        return [Place(directory, config.ssh.username, config.ssh.port)]
+        user, port = config.ssh.username, config.ssh.port
+        return [Place(directory, user, port, lifetime=lifetime)]
     images = config.images
     return [
         Place(directory, _ANY_USER, images.ssh_port, _TOOLS_SHELL),

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from fargate_driver.stages.asked import Asked
 
 _LOGGER = logging.getLogger(__name__)
+_AFTER_THE_JOB = 3600
+"""Seconds that a task may live on after its job's timeout, where MaxLifetime says nothing."""
 _LOOK_INTERVAL = 3.0
 """Seconds between looks at the task while sshd is awaited."""
 
@@ -97,7 +99,9 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
 
 def _start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> None:
     config = wanted.config
-    places = connecting.places(config, directory, derived=wanted.images is not None)
+    lifetime = config.fargate.max_lifetime or this_job.timeout + _AFTER_THE_JOB
+    derived = wanted.images is not None
+    places = connecting.places(config, directory, lifetime, derived=derived)
 
     def connect(starter: Starter, watcher: Watch, task: dict[str, Any]) -> None:
         running = time.monotonic()
@@ -115,7 +119,7 @@ def _start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> None:
 
     if wanted.images:
         connecting.make_helper_directory(directory)
-    Starter(wanted, this_job, directory, owner).start(connect)
+    Starter(wanted, this_job, directory, lifetime, owner).start(connect)
 
 
 def _warn_if_others_may_write(config: Settings) -> None:

@@ -45,6 +45,7 @@ class Starter:
         wanted: what the job asks for.
         this_job: whose task it is.
         directory: the job's directory.
+        lifetime: seconds after which the task is to end by itself.
         owner: for the record.
 
     Attributes:
@@ -52,12 +53,14 @@ class Starter:
         ecs: the client.
     """
 
-    def __init__(self, wanted: Asked, this_job: Job, directory: str, owner: Owner) -> None:
+    def __init__(
+        self, wanted: Asked, this_job: Job, directory: str, lifetime: int, owner: Owner
+    ) -> None:
         config = wanted.config
         self.deadline = time.monotonic() + config.fargate.start_timeout
         self._wanted = wanted
         self._config = config
-        self._lifetime = this_job.timeout + 3600
+        self._lifetime = lifetime
         self._directory = directory
         target = launch.target(config)
         self._record = jobs.JobRecord(directory, this_job.describe(), target, owner)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fargate_driver.ssh import watchdog
+from ssh.container_shells import KINDS, make_task
+from ssh.pretended_task import Stages, Task, wait_until
+from ssh.test_cancel import cancel_when_ready
+from ssh.test_session import alive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(params=KINDS)
+def shells(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stages]:
+    """Opened tasks with different shells."""
+    task = make_task(tmp_path, request.param)
+    task.start()
+    yield Stages(task, task.open())
+    task.stop()
+
+
+def start(stages: Stages, seconds: int, *, init_pid: int | None = None) -> bool:
+    found = stages.found if init_pid is None else stages.found._replace(init_pid=init_pid)
+    return watchdog.start(stages.task.connection, found, seconds, time.monotonic() + 30)
+
+
+def watchdogs(stages: Stages) -> list[int]:
+    """The watchdogs of this task, known by its state directory."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"fargate-watchdog" in words and stages.found.state_directory.encode() in words:
+            found.append(int(process.name))
+    return found
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_task_ends_itself_and_says_so(shells: Stages) -> None:
+    assert start(shells, 1)
+    run = shells.run("echo begun; exec sleep 600")
+    assert run.outcome.code is None
+    assert b"fargate: MaxLifetime of 1 s is over: the task ends itself\n" in run.stderr
+    wait_until(lambda: not alive(shells.task.init_pid))
+
+
+def test_a_cancelled_stage_and_ended_sleeps_do_not_touch_it(shells: Stages) -> None:
+    assert start(shells, 3600)
+    wait_until(lambda: len(watchdogs(shells)) == 1)
+    (watcher,) = watchdogs(shells)
+    for _ in range(2):
+        wait_until(lambda: bool(children(watcher)))
+        (sleep,) = children(watcher)
+        os.kill(sleep, signal.SIGKILL)
+        wait_until(lambda sleep=sleep: not alive(sleep))
+    run = cancel_when_ready(shells, "touch ready; sleep 300")
+    assert run.outcome.cancelled
+    assert watchdogs(shells) == [watcher]
+    assert alive(shells.task.init_pid)
+
+
+def test_without_a_known_first_process_its_sshd_ends(stages: Stages) -> None:
+    assert start(stages, 1, init_pid=0)
+    run = stages.run("sleep 600")
+    assert run.outcome.code is None
+    wait_until(lambda: children(stages.task.init_pid) == [])
+    assert alive(stages.task.init_pid)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="makes a PID namespace")
+def test_sshd_as_the_first_process_ends(tmp_path: Path) -> None:
+    task = Task(tmp_path, sshd_first=True)
+    task.start()
+    try:
+        assert start(Stages(task, task.open()), 1)
+        wait_until(lambda: not alive(task.init_pid))
+    finally:
+        task.stop()
+
+
+def test_a_first_process_that_ignores_sigterm_is_left_without_anything(tmp_path: Path) -> None:
+    task = Task(tmp_path)
+    task.start()
+    stages = Stages(task, task.open())
+    deaf = threading.Thread(target=stages.run, args=("trap '' TERM; exec sleep 600",))
+    deaf.start()
+    try:
+        # Stopped, it does not even learn of SIGTERM; what is not PID 1 ends by SIGKILL.
+        os.kill(task.init_pid, signal.SIGSTOP)
+        assert start(stages, 1)
+        wait_until(lambda: not alive(task.init_pid), 60)
+        deaf.join()
+    finally:
+        os.kill(task.init_pid, signal.SIGCONT)
+        task.stop()
