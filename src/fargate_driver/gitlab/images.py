@@ -211,8 +211,11 @@ class _Reader:
             key, raw = text(field(variable, "key")), text(field(variable, "value"))
             literal = field(variable, "raw") is True
             value = raw if literal else self._variables.expand(raw)
-            secret = field(variable, "masked") is True or self._variables.secret_in(value)
-            secret = secret or (not literal and self._variables.secret_behind(raw))
+            secret = (
+                field(variable, "masked") is True
+                or self._variables.secret_in(value) is not None
+                or (not literal and self._variables.secret_behind(raw) is not None)
+            )
             found.pop(key, None)
             if secret and not secrets:
                 left_out.append(key)
