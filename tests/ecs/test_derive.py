@@ -6,7 +6,9 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
+from botocore.validate import ParamValidator
 
 from fargate_driver.ecs import launch
 from fargate_driver.ecs.derive import Base, derive
@@ -71,6 +73,13 @@ def containers(request: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in request["containerDefinitions"]}
 
 
+def mistakes(operation: str, request: dict[str, Any]) -> str:
+    """What of a request is not as ECS's model has it."""
+    model = botocore.session.Session().get_service_model("ecs").operation_model(operation)
+    report: str = ParamValidator().validate(request, model.input_shape).generate_report()
+    return report
+
+
 def test_the_containers_of_a_job(tmp_path: Path) -> None:
     request = derive(settings(tmp_path), job(POSTGRES), None, None)
     assert request["family"].startswith("gitlab-fargate-driver-")
@@ -133,6 +142,7 @@ def test_a_base_keeps_what_is_not_about_its_image(tmp_path: Path) -> None:
     before = copy.deepcopy(BASE)
     request = derive(settings(tmp_path), job(POSTGRES), None, BASE)
     assert before == BASE
+    assert mistakes("RegisterTaskDefinition", request) == ""
     found = containers(request)
     assert list(found)[-1] == "proxy"
     script = found["ci-coordinator"]
@@ -216,6 +226,7 @@ def test_what_run_task_adds(tmp_path: Path) -> None:
     images = job(POSTGRES, secret)
     found = overrides(config, images, "ssh-ed25519 AAAA job", 7200, {"cpu": "2048"})
     request = launch.request(config, "unused", None, definition="family:1", overrides=found)
+    assert mistakes("RunTask", request) == ""
     assert request["taskDefinition"] == "family:1"
     assert request["overrides"]["cpu"] == "2048"
     by_name = {one["name"]: one for one in request["overrides"]["containerOverrides"]}
