@@ -18,7 +18,8 @@ from fargate_driver.ecs.definitions import Definitions, is_gone
 from fargate_driver.ecs.derive import derive
 from fargate_driver.ecs.errors import EcsError, StartTimeoutError
 from fargate_driver.ecs.target import Target
-from fargate_driver.gitlab.images import Image, JobImages, Service
+from fargate_driver.gitlab.images import Image, JobImages
+from fargate_driver.gitlab.services import Service
 from front_calls import fargate as call
 from job_response import IMAGES, settings
 from local_fargate import LocalFargate, local_fargate

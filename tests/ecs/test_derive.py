@@ -14,7 +14,8 @@ from fargate_driver.ecs import launch
 from fargate_driver.ecs.derive import Base, derive
 from fargate_driver.ecs.overrides import overrides
 from fargate_driver.errors import DriverError, JobConfigurationError
-from fargate_driver.gitlab.images import Image, JobImages, Service
+from fargate_driver.gitlab.images import Image, JobImages
+from fargate_driver.gitlab.services import Service
 from job_response import IMAGES, settings
 
 if TYPE_CHECKING:
