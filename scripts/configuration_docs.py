@@ -67,8 +67,9 @@ A flag beats the job's variable, and that beats the file.
 |---|---|
 {flags}
 
-The author of a job can choose two things, by CI/CD variables in `.gitlab-ci.yml`; no other variable
-changes the configuration. An empty variable counts as absent.
+The author of a job can choose two things, by CI/CD variables in `.gitlab-ci.yml`, and more where
+`[Allow]` says so ([plain images](images.md#what-jobs-may-choose)); no other variable changes the
+configuration. An empty variable counts as absent.
 
 | Variable | Beats the key |
 |---|---|

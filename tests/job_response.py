@@ -62,7 +62,7 @@ def job_environment(
 
 def settings(folder: Path, text: str = IMAGES, env: RunnerEnvironment | None = None) -> Settings:
     """The settings of a minimal file with more in it."""
-    path = folder / "fargate.toml"
+    path = folder / "settings.toml"
     path.write_text(MINIMAL + text)
     return load(flags(config=str(path)), env).settings
 

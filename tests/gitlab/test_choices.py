@@ -38,7 +38,7 @@ HOSTILE = ["$(id)", "`id`;", "../..", "9" * 10_000, "١٠٢٤", "1e3", "-1", "0x
 
 
 def chosen(
-    folder: Path, text: str = ALL, *, derived: bool = True, platform: str | None = None, **job: str
+    folder: Path, text: str = ALL, *, derived: bool = True, platform: str | None = None, **job: Any
 ) -> Choices:
     env = environment(**{f"CUSTOM_ENV_FARGATE_{name}": value for name, value in job.items()})
     return choose(settings(folder, IMAGES + text), env, derived=derived, platform=platform)
@@ -155,8 +155,8 @@ def test_sizes_that_do_not_go_together(tmp_path: Path) -> None:
         chosen(tmp_path, CPU="1024", MEMORY="16GB").overrides(1024, 2048)
     assert str(caught.value) == (
         "variables FARGATE_CPU and FARGATE_MEMORY: Fargate has no tasks of 1 vCPU with 16 GB"
-        " (FARGATE_CPU 1024, FARGATE_MEMORY 16384); the nearest that is allowed: 2 vCPU with 16 GB (FARGATE_CPU"
-        " 2048, FARGATE_MEMORY 16384)"
+        " (FARGATE_CPU 1024, FARGATE_MEMORY 16384); the nearest that is allowed: 2 vCPU with 16 GB"
+        " (FARGATE_CPU 2048, FARGATE_MEMORY 16384)"
     )
 
 
@@ -170,7 +170,7 @@ def test_sizes_that_do_not_go_together(tmp_path: Path) -> None:
     ],
 )
 def test_one_alone_brings_the_other(
-    tmp_path: Path, job: dict[str, str], size: tuple[str, str]
+    tmp_path: Path, job: dict[str, Any], size: tuple[str, str]
 ) -> None:
     found = chosen(tmp_path, **job).overrides(1024, 2048)
     assert (found["cpu"], found["memory"]) == size
@@ -214,7 +214,8 @@ def test_the_platform_of_an_image(tmp_path: Path) -> None:
 @given(st.text(max_size=20), st.sampled_from(["CPU", "MEMORY", "EPHEMERAL_STORAGE"]))
 def test_any_text(tmp_path_factory: pytest.TempPathFactory, value: str, name: str) -> None:
     try:
-        found = chosen(tmp_path_factory.getbasetemp(), **{name: value})
+        job: dict[str, Any] = {name: value}
+        found = chosen(tmp_path_factory.getbasetemp(), **job)
     except JobConfigurationError:
         return
     assert found.overrides(1024, 2048) or not value

@@ -77,6 +77,21 @@ def test_names_of_services_are_gitlabs(tmp_path: Path, name: str, aliases: tuple
     assert read(tmp_path, services=[name]).services[0].aliases == aliases
 
 
+def test_an_empty_entrypoint_of_a_service(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        services=[
+            {"name": "a", "entrypoint": [""], "command": ["serve", "--all"]},
+            {"name": "b", "entrypoint": [""]},
+        ],
+    )
+    first, second = found.services
+    assert (first.entrypoint, first.command) == (("serve", "--all"), None)
+    assert (second.entrypoint, second.command) == (None, None)
+    (warning,) = found.warnings
+    assert warning.startswith("service 'b': its image's entrypoint is run")
+
+
 def test_a_service_without_a_name_of_its_own_is_left_out(tmp_path: Path) -> None:
     found = read(tmp_path, services=["redis:7", "redis:6", {"name": "redis:5", "alias": "old"}])
     assert [service.aliases for service in found.services] == [("redis",), ("old",)]
@@ -208,6 +223,12 @@ def test_ports_that_clash(tmp_path: Path) -> None:
     both = read(tmp_path, services=["a", "b"], variables=[variable("HEALTHCHECK_TCP_PORT", "8080")])
     assert [service.health_check_port for service in both.services] == [8080, 8080]
     assert read(tmp_path, services=[service("a", "70000")]).services[0].health_check_port is None
+
+
+def test_more_names_than_a_line_of_hosts_takes(tmp_path: Path) -> None:
+    aliases = " ".join(f"alias-{number}" for number in range(400))
+    (line,) = refused(tmp_path, services=[{"name": "a", "alias": aliases}])
+    assert line.startswith("services: their names are 3")
 
 
 def test_options_of_the_docker_executor(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_what_services_get(tmp_path: Path) -> None:
         [
             variable("POSTGRES_DB", "$NAME"),
             variable("NAME", "test"),
+            variable("FROM_SETTINGS", "default in .gitlab-ci.yml"),
             variable("FROM_SETTINGS", "x", public=False),
             variable("PASSWORD", "s3cr3t-value", masked=True),
             variable("PASSWORD", "public-override"),

@@ -32,6 +32,9 @@ RATE = pace.Rate(per_second=1.0, burst=5)
 (https://github.com/aws-actions/amazon-ecs-deploy-task-definition/issues/502)."""
 _BASE_LASTS = 60.0
 """Seconds for which the latest revision of a base task definition is taken to be the latest."""
+_KEPT = 90 * 86400.0
+"""Seconds after its last use for which a definition is remembered: images that are named by commit
+make new ones every day."""
 _GLANCE = 0.1
 """Seconds between looks at a lock that another process holds while it asks ECS."""
 _REVISION = re.compile(r"[A-Za-z0-9_-]{1,255}:[1-9][0-9]{0,9}")
@@ -144,6 +147,7 @@ class Definitions:
         return self._directory / f"{self._prefix}{name}"
 
     def _register(self, request: dict[str, Any]) -> str:
+        self._drop_old()
         wait = 0.0
         with contextlib.suppress(OSError), pace.hold(self._turns, RATE, patience=5.0) as bucket:
             if bucket:
@@ -151,6 +155,13 @@ class Definitions:
                 bucket.take()
         time.sleep(max(0.0, min(wait, self._deadline - time.monotonic())))
         return self._ecs.register_task_definition(request)
+
+    def _drop_old(self) -> None:
+        """Remove the files that are of no use any more."""
+        with contextlib.suppress(OSError):
+            for path in self._directory.iterdir():
+                if time.time() - path.stat().st_mtime > _KEPT:
+                    path.unlink()
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[bool]:

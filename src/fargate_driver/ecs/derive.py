@@ -17,7 +17,8 @@ from fargate_driver.ecs.patterns import matches
 from fargate_driver.errors import DriverError, JobConfigurationError
 
 if TYPE_CHECKING:
-    from fargate_driver.gitlab.images import JobImages, Service
+    from fargate_driver.gitlab.images import JobImages
+    from fargate_driver.gitlab.services import Service
     from fargate_driver.settings import Settings
 
 INJECTOR_CONTAINER = "injector"

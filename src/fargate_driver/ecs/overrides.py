@@ -16,7 +16,8 @@ from fargate_driver.errors import JobConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fargate_driver.gitlab.images import JobImages, Service
+    from fargate_driver.gitlab.images import JobImages
+    from fargate_driver.gitlab.services import Service
     from fargate_driver.settings import Settings
 
 _LONGEST = 8192

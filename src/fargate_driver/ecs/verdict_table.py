@@ -129,7 +129,8 @@ ROWS: Final[tuple[Row, ...]] = (
         "registry-pull-limit",
         "{registry} refuses further pulls of {image}: the pull limit is used up",
         Fault.IMAGE,
-        "pull with credentials (repositoryCredentials), or through an ECR pull-through cache",
+        "pull with credentials ([Images.RegistryCredentials], or repositoryCredentials of a task"
+        " definition of your own), or through an ECR pull-through cache",
         Retry.NEVER,
         "CannotPullContainerError: toomanyrequests: You have reached your pull rate limit. You may"
         " increase the limit by authenticating and upgrading:"
@@ -142,7 +143,8 @@ ROWS: Final[tuple[Row, ...]] = (
         "registry-throttled",
         "{registry} is asked too often for {image}",
         Fault.NETWORK,
-        "pull with credentials (repositoryCredentials), or through an ECR pull-through cache",
+        "pull with credentials ([Images.RegistryCredentials], or repositoryCredentials of a task"
+        " definition of your own), or through an ECR pull-through cache",
         Retry.WAIT,
         "CannotPullContainerError: ERROR: toomanyrequests: Too Many Requests.",
         _PULL,
@@ -485,7 +487,8 @@ ROWS: Final[tuple[Row, ...]] = (
         "image-too-large",
         "{image} doesn't fit on the task's disk",
         Fault.IMAGE,
-        "make it smaller, or the task definition's ephemeralStorage larger (21 to 200 GiB)",
+        "make it smaller, or the task's disk larger, 21 to 200 GiB ([Images] EphemeralStorage, or"
+        " ephemeralStorage of a task definition of your own)",
         Retry.NEVER,
         "CannotPullContainerError: ref pull has been retried 1 time(s): failed to extract layer"
         " sha256:c0234: write /var/lib/containerd/tmpmounts/1: no space left on device",
@@ -553,7 +556,8 @@ ROWS: Final[tuple[Row, ...]] = (
         "{registry} refuses {image}: it is private, or doesn't exist",
         Fault.PERMISSIONS,
         "check its name; for ECR, see the repository's policy and let the execution role pull"
-        " (ecr:BatchGetImage); elsewhere, name repositoryCredentials in the task definition",
+        " (ecr:BatchGetImage); elsewhere, give [Images.RegistryCredentials], or"
+        " repositoryCredentials in a task definition of your own",
         Retry.NEVER,
         _RESOLVE
         + "docker.io/example/private:latest: pull access denied, repository does not exist or may"

@@ -1,7 +1,6 @@
 """Which image and services a job asks for, as `image:` and `services:` have it.
 
-Source: `Image` in https://gitlab.com/gitlab-org/gitlab-runner/-/blob/main/common/spec/spec.go, and
-https://docs.gitlab.com/ci/services/#accessing-the-services for the names of services.
+Source: `Image` in https://gitlab.com/gitlab-org/gitlab-runner/-/blob/main/common/spec/spec.go
 """
 
 from __future__ import annotations
@@ -15,20 +14,28 @@ from fargate_driver.ecs.patterns import any_matches
 from fargate_driver.errors import DriverError, JobConfigurationError
 from fargate_driver.gitlab import job
 from fargate_driver.gitlab.job import field, table, text
+from fargate_driver.gitlab.services import (
+    HEALTH_CHECK_PORT,
+    Service,
+    host_names,
+    is_host_name,
+    port_in,
+    ports_of,
+    words,
+)
 from fargate_driver.gitlab.variables import Variables
-from fargate_driver.settings.values import PORTS, shown
+from fargate_driver.settings.values import shown
 
 if TYPE_CHECKING:
     from fargate_driver.gitlab.environment import RunnerEnvironment
     from fargate_driver.settings import Settings
 
-_ALIAS = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?")
 _ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64", "linux/arm64/v8": "ARM64"}
 _PLAIN = {"", "sh", "/bin/sh", "bash", "/bin/bash", "/usr/bin/bash", "-c", "/usr/bin/env"}
 """Words of an entrypoint that only opens a shell, which the driver does anyway."""
-HEALTH_CHECK_PORT = "HEALTHCHECK_TCP_PORT"
-"""https://docs.gitlab.com/ci/services/#how-the-health-check-of-services-works"""
+_LONGEST_HOSTS = 3000
+"""Characters of all names together, which become one line of /etc/hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +49,6 @@ class Image:
 
     name: str
     user: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A service beside a job.
-
-    Attributes:
-        name: Its image's name.
-        aliases: The host names that it is reached by, in GitLab's order.
-        container: The name of its container.
-        entrypoint: In place of the image's; None for that.
-        command: In place of the image's; None for that.
-        secret_command: Whether the command must not stand in a task definition.
-        user: Who runs it; None for the image's own.
-        variables: Its environment, on top of the image's.
-        ports: Where its job says by itself that it listens.
-    """
-
-    name: str
-    aliases: tuple[str, ...]
-    container: str
-    entrypoint: tuple[str, ...] | None = None
-    command: tuple[str, ...] | None = None
-    secret_command: bool = False
-    user: str | None = None
-    variables: tuple[tuple[str, str], ...] = ()
-    ports: tuple[int, ...] = ()
-
-    @property
-    def health_check_port(self) -> int | None:
-        """The port that the job wants to be awaited."""
-        return next(iter(_port(dict(self.variables).get(HEALTH_CHECK_PORT, ""))), None)
 
 
 class JobImages(NamedTuple):
@@ -147,7 +122,7 @@ class _Reader:
             default = self._config.images.default_image
             return Image(default) if default else None
         self._check_name("image", name, self._config.allow.images, "Images")
-        entrypoint = _words(given.get("entrypoint")) or ()
+        entrypoint = words(given.get("entrypoint")) or ()
         if not _PLAIN.issuperset(entrypoint):
             self._warnings.append("the image's entrypoint is not run: scripts start in a shell")
         return Image(name, self._options("image", given))
@@ -168,16 +143,29 @@ class _Reader:
             taken.update(aliases)
             services.append(self._service(len(services) + 1, name, aliases, given))
         self._check_ports(services)
+        length = sum(len(alias) + 1 for service in services for alias in service.aliases)
+        if length > _LONGEST_HOSTS:
+            self._mistakes.append(
+                f"services: their names are {length} characters long together; allowed:"
+                f" {_LONGEST_HOSTS}; give them fewer aliases"
+            )
         return tuple(services)
 
     def _service(
         self, number: int, name: str, aliases: tuple[str, ...], given: dict[str, Any]
     ) -> Service:
-        own = _words(given.get("entrypoint"))
-        command = _words(given.get("command"))
-        if secret := self._variables.secret_in(*(own or ())):
-            self._mistakes.append(_shown_to_all(f"entrypoint of service {shown(name)}", secret))
+        own, command = words(given.get("entrypoint")), words(given.get("command"))
         secret = self._variables.secret_in(*(command or ()))
+        if own == ("",):
+            # Docker takes this as "none", ECS has no word for it.
+            own, command = (command, None) if command and not secret else (None, command)
+            if not own:
+                self._warnings.append(
+                    f"service {shown(name)}: its image's entrypoint is run; on Fargate it can only"
+                    " be left out together with a command"
+                )
+        if found := self._variables.secret_in(*(own or ())):
+            self._mistakes.append(_shown_to_all(f"entrypoint of service {shown(name)}", found))
         if secret and not self._config.images.service_secrets:
             self._mistakes.append(_shown_to_all(f"command of service {shown(name)}", secret))
         readable = re.sub(r"[^A-Za-z0-9_-]+", "-", aliases[-1])[:60].strip("-") or "x"
@@ -191,7 +179,7 @@ class _Reader:
             secret_command=bool(secret),
             user=self._options(f"service {shown(name)}", given),
             variables=tuple(variables.items()),
-            ports=tuple(dict.fromkeys(_ports(given) + port)),
+            ports=tuple(dict.fromkeys(ports_of(given) + port)),
         )
 
     def _environment(self, name: str, given: dict[str, Any]) -> tuple[dict[str, str], list[int]]:
@@ -211,14 +199,17 @@ class _Reader:
             key, raw = text(field(variable, "key")), text(field(variable, "value"))
             literal = field(variable, "raw") is True
             value = raw if literal else self._variables.expand(raw)
-            secret = field(variable, "masked") is True or self._variables.secret_in(value)
-            secret = secret or (not literal and self._variables.secret_behind(raw))
+            secret = (
+                field(variable, "masked") is True
+                or self._variables.secret_in(value) is not None
+                or (not literal and self._variables.secret_behind(raw) is not None)
+            )
             found.pop(key, None)
             if secret and not secrets:
                 left_out.append(key)
             elif key:
                 found[key] = value
-                port += _port(value) if key == HEALTH_CHECK_PORT else []
+                port += port_in(value) if key == HEALTH_CHECK_PORT else []
         if left_out:
             names = ", ".join(shown(key) for key in sorted(set(left_out)))
             self._warnings.append(
@@ -248,10 +239,9 @@ class _Reader:
         return True
 
     def _aliases(self, name: str, given: dict[str, Any]) -> list[str]:
-        plain = reference.parse(name).without_port
-        aliases = [plain.replace("/", "__"), plain.replace("/", "-")]
+        aliases = [*host_names(reference.parse(name))]
         for alias in text(given.get("alias")).replace(",", " ").split():
-            if _ALIAS.fullmatch(alias) and not self._variables.secret_in(alias):
+            if is_host_name(alias) and not self._variables.secret_in(alias):
                 aliases.append(alias)
             else:
                 self._warnings.append(
@@ -300,20 +290,3 @@ def _shown_to_all(where: str, variable: str) -> str:
         f"{where} holds the value of the masked variable {variable}, and ECS would show it to"
         " whoever may read task definitions; unmask the variable, or don't use it there"
     )
-
-
-def _words(value: Any) -> tuple[str, ...] | None:
-    """A command of one word or more; None for anything else."""
-    usable = isinstance(value, list) and value and all(isinstance(word, str) for word in value)
-    return tuple(value) if usable else None
-
-
-def _ports(given: dict[str, Any]) -> list[int]:
-    found = given.get("ports")
-    numbers = [field(port, "number") for port in (found if isinstance(found, list) else [])]
-    return [port for number in numbers for port in _port(str(number))]
-
-
-def _port(value: str) -> list[int]:
-    usable = value.isascii() and value.isdigit() and len(value) <= 5 and 0 < int(value) <= PORTS
-    return [int(value)] if usable else []

@@ -42,7 +42,9 @@ class Variables:
         # One that is masked anywhere stays so, whatever overrides it.
         masked = {name for name, variable in given if variable.get("masked") is True}
         masked |= table(response, "secrets").keys()
-        self._public = {name for name, variable in given if variable.get("public") is True}
+        # The last one counts: a project's variable, which is not public, beats .gitlab-ci.yml.
+        last = dict(given)
+        self._public = {name for name in last if last[name].get("public") is True}
         self._public -= masked | self._files
         self._masked = {name: self._values(name, given) for name in sorted(masked)}
         token = text(field(response, "token"))

@@ -10,8 +10,8 @@ from fargate_driver.settings import image_values, values
 from fargate_driver.settings.section import Section, key
 
 _PATTERNS = (
-    "a pattern or a list of them: * stands for anything but a slash, ** for anything, "
-    "? for one character"
+    "a pattern or a list of them: `*` stands for anything but a slash, `**` for anything, "
+    "`?` for one character but a slash"
 )
 Architecture = Literal["X86_64", "ARM64"]
 
