@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import uuid
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fargate_driver.local.image_store.store import Store
-from fargate_driver.local.runtimes.base import ContainerSpec, TaskSpec
+from fargate_driver.local.images import HELPER_IMAGE
+from fargate_driver.local.runtimes.base import ContainerSpec, Mount, TaskSpec
 from local_images.archive_makers import OciLayout, archive, entry
 
 if TYPE_CHECKING:
+    from fargate_driver.local.runtimes.base import RunningTask
     from local_runtime.runtime_lab import Lab
 
 PASSWD = "root:x:0:0::/root:/bin/sh\napp:x:1234:1235::/home/app:/bin/sh\n"
@@ -91,6 +94,78 @@ def shell(script: str, name: str = "c", image: str = "busybox", **more: Any) -> 
     """Return a container that runs a script."""
     more.setdefault("environment", {})
     return ContainerSpec(name, image, entry_point=("/bin/sh", "-c", script), **more)
+
+
+def job(here: Lab, image: str, **more: Any) -> TaskSpec:
+    """Return a task as image mode has it: the tools come to the job's image by a volume."""
+    environment = {"SSH_PUBLIC_KEY": here.public_key}
+    shared = (Mount("builds", "/builds"), Mount("cache", "/cache"))
+    injector = ContainerSpec(
+        *("injector", HELPER_IMAGE, {}),
+        entry_point=("/opt/fargate/inject", "/mnt/fargate", "/builds", "/cache"),
+        mounts=(Mount("tools", "/mnt/fargate"), *shared),
+    )
+    helper = ContainerSpec(
+        *("helper", HELPER_IMAGE, environment),
+        entry_point=("/opt/fargate/init", "--port", "2223"),
+        user="0",
+        mounts=shared,
+    )
+    own = ContainerSpec(
+        *("job", image, environment),
+        entry_point=("/opt/fargate/init", "--port", "2222", "--hosts", "db,postgres"),
+        mounts=(Mount("tools", "/opt/fargate", read_only=True), *shared),
+    )
+    return task(here, injector, helper, own, volumes=("tools", "builds", "cache"), **more)
+
+
+async def begin(here: Lab, spec: TaskSpec) -> RunningTask:
+    """Start the containers of a job, once the injector is done."""
+    running = await here.runtime.start(spec)
+    try:
+        injector = await running.start("injector")
+        async with asyncio.timeout(30):
+            ended = await injector.wait()
+        assert ended.code == 0, spec.log("injector").read_text()
+        for name in ("helper", "job"):
+            await running.start(name)
+    except BaseException:
+        await running.stop(0)
+        raise
+    return running
+
+
+async def ssh(
+    here: Lab, address: str, port: int, command: str, *options: str
+) -> tuple[int | None, str, str]:
+    """Run a command by SSH, once something listens; return exit status, stdout and stderr."""
+    await listening(address, port)
+    process = await asyncio.create_subprocess_exec(
+        *("ssh", "-F", "none", "-i", str(here.key), "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"),
+        *("-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"),
+        *(options or ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")),
+        *("-l", "job", "-p", str(port), address, command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(30):
+        output, errors = await process.communicate()
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def listening(address: str, port: int) -> None:
+    """Wait until something listens."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(address, port)
+            except OSError:
+                await asyncio.sleep(0.02)
+                continue
+            writer.close()
+            await writer.wait_closed()
+            return
 
 
 async def result(here: Lab, spec: TaskSpec) -> tuple[int, str]:

@@ -31,7 +31,7 @@ def test_an_image_is_all_that_a_container_sees(name: str) -> None:
                 ls -A / ; echo "$$"; hostname; cat /etc/hostname; cat /etc/hosts /etc/resolv.conf
                 echo x >>/etc/hosts && echo x >/etc/resolv.conf && echo x >/bin/busybox-2
                 rm -r /etc/passwd && touch /new && ls -d /proc/1 /sys/kernel /kernel/class
-                for device in null zero full random urandom tty; do test -c /dev/$device || echo -; done
+                for name in null zero full random urandom tty; do test -c /dev/$name || echo -; done
                 head -c 3 /dev/zero | wc -c; echo >/dev/null; ls -l /dev/fd /dev/stdin >/dev/null
                 echo x >/dev/shm/x && cat /dev/shm/x; test -e /dev/pts/ptmx && echo pty
                 (echo 1 >/proc/sys/kernel/printk) 2>/dev/null || echo refused
@@ -81,7 +81,7 @@ def test_docker_rules_for_what_runs(name: str) -> None:
                 0,
                 "/n/e/w\n",
             )
-            code, output = await run("busybox", entry_point=("env",))
+            _, output = await run("busybox", entry_point=("env",))
             variables = dict(line.split("=", 1) for line in output.splitlines())
             assert variables.pop("HOSTNAME").startswith("ip-1")
             variables.pop("FARGATE_LISTEN_ADDRESS", None)

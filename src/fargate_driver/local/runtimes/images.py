@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from fargate_driver.helper import ToolsError, tools_directory
 from fargate_driver.local.image_store.config import ImageConfig
 from fargate_driver.local.image_store.names import BadNameError, canonical
-from fargate_driver.local.images import HOST_IMAGE
-from fargate_driver.local.runtimes.base import ImageNotFoundError
+from fargate_driver.local.images import HELPER_IMAGE, HOST_IMAGE
+from fargate_driver.local.runtimes.base import ImageNotFoundError, RuntimeUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from fargate_driver.local.image_store.store import HeldImage, Store
 
@@ -19,8 +21,10 @@ class Image(NamedTuple):
     """An image that is used."""
 
     config: ImageConfig
-    stored: HeldImage | None
-    """None for the built-in image, whose root file system is the host's."""
+    stored: HeldImage | None = None
+    """None for a built-in image, whose root file system is the host's."""
+    tools: Path | None = None
+    """What a tools image has at /opt/fargate; None for others."""
 
     def close(self) -> None:
         """Let go of its files."""
@@ -37,13 +41,19 @@ def find(name: str, stores: Sequence[Store]) -> Image:
 
     Raises:
         ImageNotFoundError: there is none of this name.
+        RuntimeUnavailableError: the tools can't be built.
     """
     try:
         full = canonical(name)
     except BadNameError as error:
         raise ImageNotFoundError(name, str(error)) from None
     if full == canonical(HOST_IMAGE):
-        return Image(ImageConfig(), None)
+        return Image(ImageConfig())
+    if full == canonical(HELPER_IMAGE):
+        try:
+            return Image(ImageConfig(), tools=tools_directory())
+        except ToolsError as error:
+            raise RuntimeUnavailableError(str(error)) from None
     for store in stores:
         held = store.hold(full)
         if held:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from fargate_driver.local.runtimes.addresses import Links
 from fargate_driver.local.runtimes.base import RuntimeUnavailableError, TaskSpec
 from fargate_driver.local.runtimes.cgroups import Cgroups, remove
+from fargate_driver.local.runtimes.inside.plan import Inner
 from fargate_driver.local.runtimes.networks import TaskNetwork
-from fargate_driver.local.runtimes.supervised import SupervisedRuntime, Surroundings
+from fargate_driver.local.runtimes.starting import Surroundings
+from fargate_driver.local.runtimes.supervised import SupervisedRuntime
 
 if TYPE_CHECKING:
     import contextlib
@@ -55,4 +57,10 @@ class NamespaceRuntime(SupervisedRuntime):
         except OSError as error:
             raise RuntimeUnavailableError(str(error)) from None
         stack.callback(network.close)
-        return Surroundings(task, network.descriptor, cgroups)
+        # Of the task's own loopback, away from where other servers are.
+        inner = {
+            container.name: Inner(f"127.1.{number}.1", f"127.1.{number}.2")
+            for number, container in enumerate(spec.containers)
+            if spec.ssh.other_host_key
+        }
+        return Surroundings(task, network.descriptor, cgroups, inner)

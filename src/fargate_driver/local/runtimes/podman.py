@@ -28,7 +28,7 @@ from fargate_driver.local.runtimes.inside.container_plan import ContainerPlan
 from fargate_driver.local.runtimes.inside.plan import Link
 from fargate_driver.local.runtimes.launch import launch
 from fargate_driver.local.runtimes.namespace import NamespaceRuntime
-from fargate_driver.local.runtimes.supervised import find_sshd
+from fargate_driver.local.runtimes.starting import find_sshd
 from fargate_driver.local.runtimes.task import (
     SupervisedContainer,
     SupervisedTask,

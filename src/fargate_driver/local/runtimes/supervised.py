@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import pwd
-import shutil
-import signal
 import tempfile
 import uuid
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fargate_driver.local.directory import remove_tree
 from fargate_driver.local.image_store.store import Store, users_store
 from fargate_driver.local.images import HOST_IMAGE
-from fargate_driver.local.runtimes import accounts, login, processes
+from fargate_driver.local.runtimes import login
 from fargate_driver.local.runtimes.addresses import Loopback
 from fargate_driver.local.runtimes.base import (
     ContainerSpec,
@@ -27,26 +22,10 @@ from fargate_driver.local.runtimes.base import (
     RuntimeUnavailableError,
     TaskSpec,
 )
-from fargate_driver.local.runtimes.cgroups import within
-from fargate_driver.local.runtimes.first_process import first_process
 from fargate_driver.local.runtimes.images import Image, find
-from fargate_driver.local.runtimes.inside import visitor
-from fargate_driver.local.runtimes.inside.plan import Bind, Plan, Process
-from fargate_driver.local.runtimes.launch import launch, program
-from fargate_driver.local.runtimes.task import (
-    SupervisedContainer,
-    SupervisedTask,
-    Visit,
-    only_container,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from fargate_driver.local.image_store.config import ImageConfig
-    from fargate_driver.local.runtimes.accounts import Account
-
-_FALLBACK_HOME = "/job-home"
+from fargate_driver.local.runtimes.inside.plan import Inner
+from fargate_driver.local.runtimes.starting import Host, Surroundings, begin, volumes
+from fargate_driver.local.runtimes.task import SupervisedContainer, SupervisedTask, only_container
 
 
 class SupervisedRuntime:
@@ -109,23 +88,26 @@ class SupervisedRuntime:
         with contextlib.ExitStack() as stack:
             images: dict[str, Image] = {}
             for container in spec.containers:
-                images[container.name] = find(container.image, self._stores)
-                stack.callback(images[container.name].close)
+                # In a thread: the first one to need the tools waits for their build.
+                image = await asyncio.to_thread(find, container.image, self._stores)
+                stack.callback(image.close)
+                images[container.name] = image
             for volume in spec.volumes:
-                (_volumes(spec) / volume).mkdir(mode=0o755, parents=True)
-            surroundings = await self._surround(spec, stack)
+                (volumes(spec) / volume).mkdir(mode=0o755, parents=True)
+            place = await self._surround(spec, stack)
             ending = stack.pop_all()
+        host = Host(self.ssh_user, self.ssh_port, self._directory, self.isolated)
 
-        async def begin(name: str) -> SupervisedContainer:
+        async def start(name: str) -> SupervisedContainer:
             container = next(one for one in spec.containers if one.name == name)
-            return await self._begin(spec, container, images[name], surroundings)
+            return await begin(host, spec, container, images[name], place)
 
         async def give_back() -> None:
             await asyncio.to_thread(ending.close)
-            await asyncio.to_thread(remove_tree, _volumes(spec))
+            await asyncio.to_thread(remove_tree, volumes(spec))
             self._tasks.discard(task)
 
-        task = SupervisedTask(surroundings.address, begin, give_back)
+        task = SupervisedTask(place.address, start, give_back)
         self._tasks.add(task)
         return task
 
@@ -133,123 +115,16 @@ class SupervisedRuntime:
         """End all tasks."""
         await asyncio.gather(*(task.stop(0.0) for task in list(self._tasks)))
 
-    async def _surround(self, _spec: TaskSpec, stack: contextlib.ExitStack) -> Surroundings:
+    async def _surround(self, spec: TaskSpec, stack: contextlib.ExitStack) -> Surroundings:
         """Give a task what it gets of the machine; the stack takes it back."""
-        address = self._addresses.take()
-        stack.callback(self._addresses.give_back, address)
-        return Surroundings(address)
 
-    async def _begin(
-        self, spec: TaskSpec, container: ContainerSpec, image: Image, place: Surroundings
-    ) -> SupervisedContainer:
-        host_name = f"ip-{place.address.replace('.', '-')}.ec2.internal"
-        process = None
-        if image.stored:
-            container = _at(container, place)
-            account = self._account(image.stored.root, container, image.config)
-            process = first_process(container, image.config, account, host_name)
-        environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": _home(),
-            **container.environment,
-        }
-        plan = Plan(
-            storage=str(spec.directory.resolve() / f"{container.name}.storage"),
-            hidden=str(self._directory),
-            address=place.address,
-            host_name=host_name,
-            port=self.ssh_port,
-            sshd=find_sshd(),
-            user=self.ssh_user,
-            home=_home(),
-            path=_path_directories(),
-            isolated=self.isolated,
-            network=place.network,
-            cgroups=[str(one) for one in within(place.cgroups, container.name, container.memory)],
-            root=str(image.stored.root) if image.stored else None,
-            read_only=container.read_only,
-            binds=[
-                Bind(str(_volumes(spec).resolve() / one.volume), one.path, one.read_only)
-                for one in container.mounts
-            ],
-            process=process,
-            delay=spec.ssh.delay,
-            refuses_key=None if math.isinf(spec.ssh.refuses_key) else spec.ssh.refuses_key,
-            other_host_key=spec.ssh.other_host_key,
-        )
-        supervisor = await launch(
-            "supervisor",
-            plan.dumps(),
-            # An image's variables, such as LD_LIBRARY_PATH, are not for the host's programs.
-            own_environment() if process else environment,
-            spec.log(container.name),
-            [] if place.network is None else [place.network],
-        )
-        return SupervisedContainer(
-            supervisor,
-            _visitor(process or _session(environment), plan.cgroups)
-            if self.isolated
-            else lambda _, command: Visit(command, environment),
-            serves_ssh="SSH_PUBLIC_KEY" in container.environment,
-        )
+        def take() -> str:
+            address = self._addresses.take()
+            stack.callback(self._addresses.give_back, address)
+            return address
 
-    def _account(self, root: Path, container: ContainerSpec, config: ImageConfig) -> Account:
-        user = config.user if container.user is None else container.user
-        try:
-            return accounts.find(root, user)
-        except accounts.AccountError as error:
-            raise RuntimeUnavailableError(str(error)) from None
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What the containers of a task share."""
-
-    address: str
-    network: int | None = None
-    """A descriptor of the task's network namespace; None: the host's."""
-    cgroups: Sequence[Path] = ()
-
-
-def _volumes(spec: TaskSpec) -> Path:
-    return spec.directory / "volumes"
-
-
-def _at(container: ContainerSpec, place: Surroundings) -> ContainerSpec:
-    """Tell a container's servers where to listen, where all tasks share the host's addresses."""
-    if place.network is not None:
-        return container
-    variables = {"FARGATE_LISTEN_ADDRESS": place.address, **container.environment}
-    return replace(container, environment=variables)
-
-
-def _session(environment: Mapping[str, str]) -> Process:
-    """Return what runs in a container of the built-in image, apart from its arguments."""
-    return Process(
-        arguments=[],
-        environment=dict(environment),
-        uid=os.geteuid(),
-        gid=os.getegid(),
-        groups=[],
-        working_directory="/",
-        stop_signal=signal.SIGTERM,
-    )
-
-
-def _visitor(process: Process, cgroups: list[str]) -> Callable[[int, Sequence[str]], Visit]:
-    def visit(supervisor: int, command: Sequence[str]) -> Visit:
-        below = processes.descendants(supervisor).values()
-        # None: it has just ended, and so has what /proc shows of the supervisor.
-        init = next((one.pid for one in below if one.parent == supervisor), supervisor)
-        order = visitor.order(init, cgroups, process._replace(arguments=list(command)))
-        return Visit(program("visitor"), own_environment(), order.encode() + b"\n")
-
-    return visit
-
-
-def own_environment() -> dict[str, str]:
-    """Return what the programs around a container get, whatever its own environment is."""
-    return {"PATH": os.environ.get("PATH", os.defpath)}
+        faulty = spec.containers if spec.ssh.other_host_key else ()
+        return Surroundings(take(), inner={one.name: Inner(take(), take()) for one in faulty})
 
 
 def _said(log: Path) -> str:
@@ -264,33 +139,3 @@ def _user() -> str:
     with contextlib.suppress(KeyError):
         return pwd.getpwuid(os.geteuid()).pw_name
     return "job"
-
-
-def _home() -> str:
-    home = os.environ.get("HOME", "")
-    if not home.startswith("/"):
-        with contextlib.suppress(KeyError):
-            home = pwd.getpwuid(os.geteuid()).pw_dir
-    path = Path(home).resolve()
-    return str(path) if path.is_dir() and path != Path("/") else _FALLBACK_HOME
-
-
-def _path_directories() -> list[str]:
-    directories = os.environ.get("PATH", os.defpath).split(":")
-    return [place.rstrip("/") for place in directories if place.startswith("/") and place != "/"]
-
-
-def find_sshd() -> str:
-    """Return the absolute path of OpenSSH's server.
-
-    Raises:
-        RuntimeUnavailableError: it isn't installed.
-    """
-    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin:/usr/local/sbin"
-    sshd = shutil.which("sshd", path=path)
-    if sshd is None:
-        raise RuntimeUnavailableError(
-            "no sshd on PATH nor in /usr/sbin: apt-get install openssh-server"
-        )
-    # sshd starts itself anew for each connection and insists on an absolute path.
-    return str(Path(sshd).absolute())

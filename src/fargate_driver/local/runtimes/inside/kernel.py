@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 # Numbers from Linux's uapi headers: sched.h, mount.h, prctl.h, capability.h.
 NEW_MOUNTS, NEW_UTS, NEW_IPC, NEW_USER, NEW_PID, NEW_NET = (
@@ -54,11 +55,17 @@ def join(namespace: str) -> None:
         os.close(file)
 
 
-def join_process(pid: int) -> None:
-    """Enter all namespaces of a process; the PID one is for the children to come.
+class Reached(NamedTuple):
+    """Another process's namespaces."""
 
-    Needs Linux 5.8: setns with a descriptor of the process.
-    """
+    process: int
+    """A descriptor of the process."""
+    kinds: int
+    """Those that aren't this process's too."""
+
+
+def reach(pid: int) -> Reached:
+    """Return the way into a process's namespaces, for this process or one that it forks."""
     kinds = {
         "user": NEW_USER,
         "mnt": NEW_MOUNTS,
@@ -68,16 +75,21 @@ def join_process(pid: int) -> None:
         "net": NEW_NET,
     }
     # The kernel refuses to enter a user namespace again, and an ordinary user the host's network.
-    flags = sum(
+    differing = sum(
         flag
         for kind, flag in kinds.items()
         if not Path("/proc/self/ns", kind).samefile(f"/proc/{pid}/ns/{kind}")
     )
-    process = os.pidfd_open(pid)
-    try:
-        _check(_libc.setns(process, flags), f"setns {pid}")
-    finally:
-        os.close(process)
+    return Reached(os.pidfd_open(pid), differing)
+
+
+def join_process(reached: Reached) -> None:
+    """Enter all namespaces of a process; the PID one is for the children to come.
+
+    Needs Linux 5.8: setns with a descriptor of the process.
+    """
+    _check(_libc.setns(reached.process, reached.kinds), "setns")
+    os.close(reached.process)
 
 
 def enter_user_namespace(uid: int, gid: int) -> None:

@@ -39,6 +39,14 @@ class Process(NamedTuple):
     """The number of the signal that asks it to end."""
 
 
+class Inner(NamedTuple):
+    """Addresses that a container's SSH server listens on where a front answers for it."""
+
+    address: str
+    other: str
+    """For the server with another host key."""
+
+
 class Plan(NamedTuple):
     """One container."""
 
@@ -70,6 +78,8 @@ class Plan(NamedTuple):
     binds: list[Bind]
     process: Process | None
     """None: the SSH server of the built-in image."""
+    inner: Inner | None
+    """Where the SSH server of `process` listens; None: on the task's address."""
     delay: float
     """Seconds until anything listens."""
     refuses_key: float | None
@@ -87,4 +97,5 @@ class Plan(NamedTuple):
         return plan._replace(
             binds=[Bind(*bind) for bind in plan.binds],
             process=Process(*plan.process) if plan.process else None,
+            inner=Inner(*plan.inner) if plan.inner else None,
         )

@@ -66,7 +66,13 @@ def _supervise(plan: Plan) -> int:
         raise
     os.write(gate[1], b".")
     os.close(gate[1])
-    report.say(_read_all(status[0]) or "running")
+    problem = _read_all(status[0])
+    if plan.process and plan.inner and not problem:
+        # Only a task with this fault pays for the import.
+        from fargate_driver.local.runtimes.inside import double  # noqa: PLC0415
+
+        double.start(plan, plan.process, plan.inner, child)
+    report.say(problem or "running")
     return _watch(child)
 
 

@@ -38,7 +38,7 @@ def main() -> NoReturn:
 def _visit(pid: int, cgroups: list[str], visit: Process) -> int:
     for cgroup in cgroups:
         (Path(cgroup) / "cgroup.procs").write_text(str(os.getpid()))
-    kernel.join_process(pid)
+    kernel.join_process(kernel.reach(pid))
     child = os.fork()
     if child == 0:
         try:
