@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from fargate_driver.ecs.watch import Watch
-    from fargate_driver.gitlab.images import Service
+    from fargate_driver.gitlab.services import Service
     from fargate_driver.ssh.connection import Connection
 
 _PATIENCE = 30
