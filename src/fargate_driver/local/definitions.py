@@ -107,16 +107,18 @@ def list_all(_world: World, region: Region, request: dict[str, Any]) -> dict[str
 
 
 def list_families(_world: World, region: Region, request: dict[str, Any]) -> dict[str, Any]:
-    """ListTaskDefinitionFamilies: all, or those with an active revision, or those without."""
-    wanted: str = request.get("status", "ALL")
-
-    def is_listed(family: str) -> bool:
-        any_active: bool = any(one.active for one in region.families[family])
-        return wanted == "ALL" or any_active == (wanted == "ACTIVE")
-
-    prefix = request.get("familyPrefix", "")
-    families = [name for name in sorted(region.families) if name.startswith(prefix)]
-    return paging.page("families", [name for name in families if is_listed(name)], request)
+    """ListTaskDefinitionFamilies: those whose names begin so, and that have such revisions."""
+    status = request.get("status", "ALL")
+    families = [
+        family
+        for family, revisions in sorted(region.families.items())
+        if family.startswith(request.get("familyPrefix", ""))
+        and (
+            status == "ALL"
+            or any(definition.active for definition in revisions) == (status == "ACTIVE")
+        )
+    ]
+    return paging.page("families", families, request)
 
 
 def _answer(definition: Definition, *, with_tags: bool) -> dict[str, Any]:
