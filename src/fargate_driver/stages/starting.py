@@ -152,9 +152,9 @@ class Starter:
                 on_look=check,
                 on_phase=say_phase,
             )
-            connect(
-                self, watcher, watcher.until_running(healthy=self._config.fargate.wait_for_healthy)
-            )
+            # The driver's own task definition has no health check for the job's container.
+            healthy = self._config.fargate.wait_for_healthy and not self._wanted.images
+            connect(self, watcher, watcher.until_running(healthy=healthy))
 
     def _save_or_stop(self, task_arn: str) -> None:
         try:
