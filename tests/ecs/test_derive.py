@@ -96,8 +96,8 @@ def test_the_containers_of_a_job(tmp_path: Path) -> None:
         "fargate-cache",
     ]
     found = containers(request)
-    assert list(found) == ["injector", "helper", "ci-coordinator", "service-1-db"]
-    injector, helper, script, service = found.values()
+    assert list(found) == ["injector", "ci-coordinator", "helper", "service-1-db"]
+    injector, script, helper, service = found.values()
     assert injector["entryPoint"] == ["/opt/fargate/inject", "/mnt/fargate", "/builds", "/cache"]
     assert helper["entryPoint"] == [
         "/opt/fargate/init",

@@ -204,15 +204,6 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
             "mountPoints": [tools_for_all, *shared],
         },
         {
-            **_container(config, HELPER_CONTAINER, helper_image, template),
-            "essential": True,
-            "entryPoint": init(settings.helper_ssh_port),
-            "command": [],
-            "user": "0",
-            "mountPoints": shared,
-            "dependsOn": [ready],
-        },
-        {
             **template,
             **_container(config, name, images.image.name, template),
             "essential": True,
@@ -221,6 +212,15 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
             **({"user": user} if user else {}),
             "mountPoints": [tools, *shared, *template.get("mountPoints", [])],
             "dependsOn": [ready, *template.get("dependsOn", [])],
+        },
+        {
+            **_container(config, HELPER_CONTAINER, helper_image, template),
+            "essential": True,
+            "entryPoint": init(settings.helper_ssh_port),
+            "command": [],
+            "user": "0",
+            "mountPoints": shared,
+            "dependsOn": [ready],
         },
     ]
 
