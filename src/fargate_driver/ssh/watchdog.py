@@ -38,9 +38,9 @@ command -v setsid && set -- setsid "$@"
 #
 # The time being up, it says so in the running stage's output and in the container's log, gives that
 # a second to be heard, asks the root process to end, and then kills that and all that descended
-# from it, itself excepted: most entrypoints end with their sshd. (A PID namespace's first process can't be killed from inside it,
-# nor can an ordinary user kill what is not his.) Never `kill -1`: not every task has a PID
-# namespace of its own. `1<>` opens a pipe without waiting for a reader.
+# from it, itself excepted: most entrypoints end with their sshd. (A PID namespace's first process
+# can't be killed from inside it, nor can an ordinary user kill what is not his.) Never `kill -1`:
+# not every task has a PID namespace of its own. `1<>` opens a pipe without waiting for a reader.
 _WATCHDOG = r"""
 exec 2>/dev/null
 trap "" HUP INT QUIT TERM USR1 USR2
