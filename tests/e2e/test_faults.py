@@ -1,4 +1,4 @@
-"""A network that falls silent, and a server that shows another key."""
+"""A server that shows another key."""
 
 from __future__ import annotations
 
@@ -11,14 +11,6 @@ from fargate_driver.runner.scripts import Stage, stage_script
 
 if TYPE_CHECKING:
     from local_fargate import LocalFargate
-
-
-def test_silent_network_is_a_system_failure_within_a_minute(fargate: LocalFargate) -> None:
-    fargate.faults({"task": {"blackhole_after": 6.0}})
-    run = run_job(fargate, new_job(["while sleep 1; do echo tick; done"]))
-    assert run.result.status == "system_failure", str(run)
-    assert run.result.phases["build_script"] < 6 + 60
-    assert not run.log.cleanup_errors
 
 
 def test_changed_host_key_gets_no_script(fargate: LocalFargate) -> None:

@@ -36,11 +36,11 @@ command -v setsid && set -- setsid "$@"
 # It needs a shell, /proc and `sleep`. /proc/uptime does not jump as clocks do, and tells a sleep
 # that is over from one that somebody killed.
 #
-# The time being up, it says so in the running stage's output and in the container's log, asks the
-# root process to end, and then kills that and all that descends from it, itself excepted: most
-# entrypoints end with their sshd. (A PID namespace's first process can't be killed from inside it,
-# nor can an ordinary user kill what is not his.) Never `kill -1`: not every task has a PID
-# namespace of its own. `1<>` opens a pipe without waiting for a reader.
+# The time being up, it says so in the running stage's output and in the container's log, gives that
+# a second to be heard, asks the root process to end, and then kills that and all that descended
+# from it, itself excepted: most entrypoints end with their sshd. (A PID namespace's first process
+# can't be killed from inside it, nor can an ordinary user kill what is not his.) Never `kill -1`:
+# not every task has a PID namespace of its own. `1<>` opens a pipe without waiting for a reader.
 _WATCHDOG = r"""
 exec 2>/dev/null
 trap "" HUP INT QUIT TERM USR1 USR2
@@ -57,7 +57,6 @@ done
 for place in "$3"/*.err "/proc/$2/fd/2"; do
   [ -p "$place" ] && echo "fargate: MaxLifetime of $1 s is over: the task ends itself" 1<>"$place"
 done
-kill -TERM "$2"
 look() {
   parent=
   while read -r name value; do
@@ -65,13 +64,8 @@ look() {
   done <"/proc/$1/status"
   [ "$parent" ]
 }
-left=10
-while [ "$left" -gt 0 ] && look "$2"; do
-  sleep 1
-  left=$((left - 1))
-done
-for round in 1 2 3; do
-  members=" $2 " grown=yes
+gather() {
+  grown=yes
   while [ "$grown" ]; do
     grown=
     for process in /proc/[0-9]*; do
@@ -81,6 +75,18 @@ for round in 1 2 3; do
       case $members in *" $parent "*) members="$members$process "; grown=yes ;; esac
     done
   done
+}
+sleep 1
+members=" $2 "
+gather
+kill -TERM "$2"
+left=10
+while [ "$left" -gt 0 ] && look "$2"; do
+  sleep 1
+  left=$((left - 1))
+done
+for round in 1 2 3; do
+  gather
   for process in $members; do
     [ "$process" = $$ ] || kill -KILL "$process"
   done
