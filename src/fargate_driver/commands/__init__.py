@@ -15,6 +15,11 @@ from fargate_driver.flags import GLOBAL_FLAGS, STAGES, Flags
 COMMANDS = {
     "try": ("try_", "try_", "Run one job from start to end, on an embedded Fargate or your own."),
     "reap": ("reap", "reap", "Stop tasks of jobs that are over, and remove what they left."),
+    "helper-image": (
+        "helper_image",
+        "helper_image",
+        "Print how to build and push the tools image.",
+    ),
     "local": ("local", "local", "Run the embedded Fargate."),
 }
 
