@@ -31,11 +31,15 @@ pytestmark = pytest.mark.root
 ODD = "two\nlines with 'quotes' and \"double ones\" and \\ and $HOME"
 
 
-@pytest.fixture(params=[(kind, user) for kind in KINDS for user in (0, 12345)], ids=str)
-def container(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Container]:
+@pytest.fixture(
+    params=[(kind, user) for kind in KINDS for user in (0, 12345)], ids=str, scope="module"
+)
+def container(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Container]:
     kind, user = request.param
     environment = {"PATH": "/odd/place:/usr/bin:/bin", "ODD": ODD, "my.dot": "kept"}
-    made = Container(tmp_path, kind, user=user, environment=environment)
+    made = Container(tmp_path_factory.mktemp(kind), kind, user=user, environment=environment)
     made.start()
     made.open()
     yield made
@@ -127,7 +131,7 @@ def test_the_end_of_the_input_does_not_hang_up_a_terminal(container: Container) 
     assert done.stdout.startswith(b"/dev/pts/")
 
 
-def test_keys_are_exchanged_anew(tmp_path: Path) -> None:
+def test_keys_are_exchanged_anew_and_keepalives_answered(tmp_path: Path) -> None:
     container = Container(tmp_path, "busybox")
     container.start()
     container.until_it_listens()
@@ -148,6 +152,16 @@ def test_keys_are_exchanged_anew(tmp_path: Path) -> None:
         )
         assert len(done.stdout) == 5 << 20
         assert done.stderr.count(b"SSH2_MSG_NEWKEYS received") > 2
+        # Keepalives are answered: otherwise the client gives up after the second.
+        alive = ["-oServerAliveInterval=1", "-oServerAliveCountMax=2"]
+        subprocess.run(
+            [*words, *options, *alive, "x@127.0.0.1", "sleep 4"],
+            cwd=container.job,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+            check=True,
+        )
     finally:
         container.stop()
 
