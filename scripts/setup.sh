@@ -62,3 +62,17 @@ python_environment() {
   echo "$state" >"$root/.venv/ready-run"
   [ "$kind" = run ] || echo "$state" >"$root/.venv/ready-$kind"
 }
+
+# job_tools: builds what serves job containers, once per version of its sources; cached for the user.
+job_tools() {
+  need musl-gcc=musl-tools gcc=gcc make=make patch=patch bzip2=bzip2 readelf=binutils \
+    busybox=busybox-static
+  "$root/.venv/bin/python" - <<'END' || exit 2
+import sys
+from fargate_driver.helper import ToolsError, tools_directory
+try:
+    tools_directory()
+except ToolsError as error:
+    sys.exit(str(error))
+END
+}

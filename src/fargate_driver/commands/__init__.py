@@ -16,6 +16,11 @@ COMMANDS = {
     "try": ("try_", "try_", "Run one job from start to end, on an embedded Fargate or your own."),
     "reap": ("reap", "reap", "Stop tasks of jobs that are over, and remove what they left."),
     "images": ("images", "images", "List, or prune, the task definitions derived for images."),
+    "helper-image": (
+        "helper_image",
+        "helper_image",
+        "Print how to build and push the tools image.",
+    ),
     "local": ("local", "local", "Run the embedded Fargate."),
 }
 

@@ -58,13 +58,13 @@ def probe(connection: Connection, deadline: float) -> Probe:
             " directory in the job container: give it a writable /tmp"
         )
     shell = next((shell for shell in _SHELLS if shell in programs), None)
-    if not shell:
+    if not shell and "pwsh" not in programs:
         raise UnusableContainerError(
-            "the image has no shell: neither bash nor sh nor busybox is on its PATH, and GitLab's"
-            " scripts need one; choose a variant of the image that has it"
+            "the job's image has no shell: none of bash, sh, busybox and pwsh is on its PATH, and"
+            " GitLab's scripts need one: take an image that has it"
         )
     return Probe(
-        shell=shell,
+        shell=shell or "sh",
         init_pid=int(found["init"]),
         state_directory=found["state"],
         environment_readable=found["environment"] == "yes",

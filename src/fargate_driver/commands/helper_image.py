@@ -1,0 +1,68 @@
+"""`fargate helper-image`: how to build the tools image, and where to put it."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from fargate_driver import __version__
+from fargate_driver.errors import DriverError
+from fargate_driver.helper import ToolsError, source_directory
+
+# GitLab's tags: docs.gitlab.com/runner/configuration/advanced-configuration, "Helper image".
+_TEXT = """\
+# The tools image of gitlab-fargate-driver, from {directory}/Dockerfile.
+# Building it for both architectures needs Docker with buildx, pushing it the AWS CLI.
+set -e
+
+# The version of your gitlab-runner, whose helper goes into the image
+runner=RUNNER_VERSION  # such as 18.4.0; see gitlab-runner --version
+
+helper=registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper
+pinned() {{
+  docker buildx imagetools inspect --format "$helper:$1@{{{{.Manifest.Digest}}}}" "$helper:$1"
+}}
+registry={registry}
+aws ecr create-repository --region {region} --repository-name fargate-helper
+aws ecr get-login-password --region {region} |
+  docker login --username AWS --password-stdin "$registry"
+docker buildx build --platform linux/amd64,linux/arm64 --push \\
+  --build-arg "HELPER_AMD64=$(pinned "alpine-latest-x86_64-v$runner")" \\
+  --build-arg "HELPER_ARM64=$(pinned "alpine-latest-arm64-v$runner")" \\
+  --tag "$registry/fargate-helper:{tag}" \\
+  {quoted}
+
+# Then, in fargate.toml (the task's execution role has to be allowed to pull from the repository):
+#   [Images]
+#   Enabled = true
+#   HelperImage = "{registry}/fargate-helper:{tag}"
+"""
+
+
+@click.command(
+    "helper-image",
+    epilog="\b\nExamples:\n  fargate helper-image\n"
+    "  fargate helper-image --region eu-central-1 --account 123456789012\n",
+)
+@click.option("--region", default="REGION", help="AWS region of the ECR repository.")
+@click.option("--account", default="ACCOUNT", help="AWS account of the ECR repository.")
+def helper_image(region: str, account: str) -> None:
+    """Print the commands that build, push and configure the tools image.
+
+    Nothing is run. What is in capitals is yours to fill in.
+    """
+    try:
+        directory = source_directory()
+    except ToolsError as error:
+        raise DriverError(str(error)) from error
+    click.echo(
+        _TEXT.format(
+            directory=directory,
+            quoted=shlex.quote(str(directory)),
+            region=shlex.quote(region),
+            registry=shlex.quote(f"{account}.dkr.ecr.{region}.amazonaws.com"),
+            tag=__version__,
+        ),
+        nl=False,
+    )

@@ -1,0 +1,104 @@
+"""How the tools are found, built and kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fargate_driver.commands import application
+from fargate_driver.helper import ToolsError, source_directory, tools_directory
+from front_calls import flags
+from helper.tools_container import tools
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_tools_are_static_and_kept() -> None:
+    assert tools_directory() == tools()
+    assert sorted(path.name for path in tools().iterdir()) == [
+        *("busybox", "init", "inject", "sh", "sshd")
+    ]
+    for path in tools().iterdir():
+        headers = subprocess.check_output(["readelf", "-l", path], text=True)
+        assert "INTERP" not in headers
+        assert os.access(path, os.X_OK)
+    assert tools().stat().st_mode & 0o7777 == 0o755
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of a build that takes no time; its cache is empty."""
+    directory = tmp_path / "sources"
+    directory.mkdir()
+    (directory / "build").write_text('echo once >>"$(dirname "$0")/../log"; : >"$1/init"\n')
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("fargate_driver.helper.sources._PACKAGED", directory)
+    return directory
+
+
+def test_one_build_serves_all_who_ask(sources: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        places = set(pool.map(lambda _n: tools_directory(), range(8)))
+    assert len(places) == 1
+    assert (sources.parent / "log").read_text() == "once\n"
+    (sources / "init.c").write_text("another version")
+    assert tools_directory() not in places
+    left = {path.name.partition("-")[0] for path in places.pop().parent.iterdir()}
+    assert left == {"tools", "tools.lock"}
+
+
+def test_a_failed_build_says_why_and_leaves_nothing(sources: Path) -> None:
+    (sources / "build").write_text("echo noise >&2; echo musl-gcc is missing >&2; exit 1\n")
+    with pytest.raises(ToolsError, match=r"can't be built: musl-gcc is missing$"):
+        tools_directory()
+    cache = sources.parent / "cache" / "gitlab-fargate-driver"
+    assert [path.name for path in cache.iterdir()] == ["tools.lock"]
+
+
+def test_a_cache_that_can_not_be_written_is_named(
+    sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(sources / "build"))
+    with pytest.raises(ToolsError, match="sources/build/gitlab-fargate-driver can't hold"):
+        tools_directory()
+
+
+def test_the_build_names_what_is_missing(tmp_path: Path) -> None:
+    for name in ("dirname", "mkdir"):
+        found = shutil.which(name)
+        assert found
+        (tmp_path / name).symlink_to(found)
+    done = subprocess.run(
+        ["/bin/sh", source_directory() / "build", tmp_path / "out"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("musl-gcc is missing: install musl-tools\n")
+
+
+def test_the_printed_commands_are_a_script(capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["helper-image", "--region", "eu-central-1", "--account", "123456789012"]
+    assert application(flags(), words) == 0
+    printed = capfd.readouterr().out
+    subprocess.run(["bash", "-n", "-c", printed], check=True)
+    assert f"{ROOT}/images/helper\n" in printed
+    image = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/fargate-helper:"
+    assert f'HelperImage = "{image}' in printed
+    assert (source_directory() / "Dockerfile").is_file()
+
+
+def test_missing_sources_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("fargate_driver.helper.sources._PACKAGED", tmp_path)
+    monkeypatch.setattr("fargate_driver.helper.sources._CHECKOUT", tmp_path)
+    assert application(flags(), ["helper-image"]) == 2
+    assert "sources of the tools image are missing" in capfd.readouterr().err
