@@ -10,6 +10,8 @@ from local_api.sleeping_runtime import SleepingRuntime
 
 if __name__ == "__main__":
     choice = ModuleType("fargate_driver.local.runtimes.choice")
-    choice.__dict__["choose"] = SleepingRuntime(shares_builds="process" in sys.argv).choose
+    choice.__dict__["choose"] = SleepingRuntime(
+        shares_builds="process" in sys.argv, runs_images="user" in sys.argv
+    ).choose
     sys.modules[choice.__name__] = choice
     local()

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fargate_driver.local.api_errors import ApiError
@@ -15,6 +16,7 @@ from local_api.fargate_under_test import (
     Fargate,
     definition,
     fails,
+    raw,
 )
 
 
@@ -112,6 +114,8 @@ WRONG_DEFINITIONS: list[tuple[dict[str, Any], str]] = [
         },
         "The sum of all container 'memory' values",
     ),
+    ({"containerDefinitions": [CONTAINER | {"memory": 5}]}, "'memory' must be at least 6"),
+    ({"containerDefinitions": [CONTAINER | {"cpu": -1}]}, "'cpu' must be at least 0"),
     (depending(on="other", condition="START"), "unknown container 'other'"),
     (depending(on=NAME, condition="START"), "circular"),
     (
@@ -231,6 +235,75 @@ def test_concurrent_revisions_can_be_injected(here: Fargate) -> None:
     here.faults(rule)
     fails("ClientException", says, lambda: definition(here, "many"))
     assert definition(here, "many")["taskDefinition"]["revision"] == 1
+
+
+WORD = st.sampled_from(
+    ["init", NAME, "v", "/v", "", "CMD", "START", "SUCCESS", "HEALTHY", "awslogs"]
+)
+KEY = st.sampled_from(
+    (
+        "containerName",
+        "condition",
+        "sourceVolume",
+        "containerPath",
+        "command",
+        "interval",
+        "name",
+        "containerPort",
+        "hostPort",
+        "logDriver",
+        "options",
+        "valueFrom",
+        "value",
+        "sourcePath",
+    )
+)
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 2**31) | WORD,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEY, inner, max_size=3),
+    max_leaves=8,
+)
+CONTAINER_KEY = st.sampled_from(
+    (
+        "dependsOn",
+        "healthCheck",
+        "mountPoints",
+        "portMappings",
+        "logConfiguration",
+        "environment",
+        "secrets",
+        "entryPoint",
+        "command",
+        "memory",
+        "cpu",
+        "essential",
+        "startTimeout",
+        "user",
+    )
+)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    init=st.dictionaries(CONTAINER_KEY, VALUE, max_size=3),
+    job=st.dictionaries(CONTAINER_KEY, VALUE, max_size=3),
+    volumes=st.just([{"name": "v"}]) | VALUE,
+)
+def test_any_definition_is_answered_without_an_internal_error(
+    here: Fargate, init: dict[str, Any], job: dict[str, Any], volumes: Any
+) -> None:
+    request = {
+        "family": "any",
+        "networkMode": "awsvpc",
+        "cpu": "256",
+        "memory": "512",
+        "containerDefinitions": [CONTAINER | {"name": "init"} | init, CONTAINER | job],
+        "volumes": volumes,
+    }
+    status, answer = raw(here, "RegisterTaskDefinition", json.dumps(request).encode())
+    assert status in {200, 400}, answer
 
 
 @given(cpu=st.integers(0, 40_000), memory=st.integers(0, 200_000))

@@ -286,7 +286,7 @@ def test_faults_of_the_running_script_and_its_network(here: Fargate) -> None:
         ({}, "rule 2: needs exactly one of the keys operation and task"),
         ({"operation": "RunTask", "task": {}}, "rule 2: needs exactly one of the keys"),
         ({"operation": "RunTask"}, "rule 2: error, failure, reset, lose_answer, hang or"),
-        ({"operation": "RunTaks", "reset": True}, "rule 2: operation is not one of ECS's or EC2's"),
+        ({"operation": "RunTaks", "reset": True}, "rule 2: operation is not one of ECS's, EC2's"),
         ({"operation": "RunTask", "resett": True}, "rule 2: resett: unknown key"),
         ({"operation": "RunTask", "hang": "5"}, "rule 2: hang: Input should be a valid number"),
         ({"operation": "RunTask", "hang": -1}, "rule 2: hang: Input should be greater than or eq"),

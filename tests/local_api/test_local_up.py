@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from fargate_driver.commands.local import local
+from fargate_driver.local.unavailable import machine_architecture
 from local_api.fargate_under_test import NETWORK, PATIENCE
 from local_api.sleeping_runtime import COMMAND
 
@@ -139,6 +140,7 @@ def test_a_whole_life(tmp_path: Path) -> None:
             "CacheDir": "/cache",
         }
         assert config["SSH"] == {"Username": "nobody", "Port": 2222}
+        assert "Images" not in config
         records = Path(config["TaskMetadata"]["Directory"])
         assert directory in records.parents
         assert stat.S_IMODE(records.stat().st_mode) == 0o700
@@ -151,6 +153,17 @@ def test_a_whole_life(tmp_path: Path) -> None:
     assert not processes_of(marker)
     assert [path.name for path in directory.iterdir()] == ["fargate.toml"]
     assert stat.S_IMODE((directory / "fargate.toml").stat().st_mode) == 0o600
+
+
+def test_a_runtime_that_runs_images(tmp_path: Path) -> None:
+    with up("--dir", tmp_path, "--runtime", "user") as here:
+        config = tomllib.loads((tmp_path / "fargate.toml").read_text())
+        assert config["Images"] == {
+            "Enabled": True,
+            "HelperImage": "fargate-helper",
+            "Architecture": machine_architecture(),
+        }
+        here.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])

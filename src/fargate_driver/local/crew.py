@@ -39,11 +39,22 @@ class _Member:
         self.running: RunningContainer | None = None
         self.claimed: tuple[int, str | None] | None = None
         """The exit code and reason that a fault rule wants to be shown."""
+        self.ended = asyncio.Event()
+        """Its first process is gone."""
         self.settled = asyncio.Event()
         """It runs, or is over."""
         self.assessed = asyncio.Event()
         """It is healthy, or over."""
         self.over = asyncio.Event()
+        self.life: asyncio.Task[None] | None = None
+        self.waiting = True
+        """For its dependencies; what it does later is never cancelled: programs are started."""
+
+    def end(self) -> None:
+        """Note that it runs no more, or never will."""
+        self.container.status = "STOPPED"
+        for event in (self.settled, self.assessed, self.over):
+            event.set()
 
     def __str__(self) -> str:
         # As the agent shows containers in its errors.
@@ -78,12 +89,11 @@ class Crew:
         self._ill = ill
         self._stop = stop
         self._members = {one.name: _Member(one) for one in task.containers}
-        self._lives: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Start the containers as their dependencies allow; return when each runs or has ended."""
-        for name, member in self._members.items():
-            self._lives[name] = asyncio.create_task(self._live(member))
+        for member in self._members.values():
+            member.life = asyncio.create_task(self._live(member))
         for member in self._members.values():
             await member.settled.wait()
 
@@ -93,15 +103,15 @@ class Crew:
         Args:
             grace: Seconds from SIGTERM to SIGKILL; None: as the definitions say.
         """
-        for name, member in self._members.items():
-            if not member.running and name in self._lives:
-                self._lives[name].cancel()
-        stops = (self._stop_one(member, grace) for member in self._members.values())
-        results = await asyncio.gather(*stops, return_exceptions=True)
-        await asyncio.gather(*self._lives.values(), return_exceptions=True)
-        for problem in results:
-            if isinstance(problem, BaseException):
-                raise problem
+        members = self._members.values()
+        idle = [member for member in members if member.waiting]
+        lives = [member.life for member in idle if member.life]
+        for life in lives:
+            life.cancel()
+        await asyncio.gather(*lives, return_exceptions=True)
+        for member in idle:
+            member.end()
+        await asyncio.gather(*(self._stop_one(member, grace) for member in members))
 
     async def kill(self, name: str, exit_code: int, reason: str | None) -> None:
         """End a container at once, and have it seem to have ended by itself."""
@@ -115,16 +125,26 @@ class Crew:
         for other in self._members.values():
             if name in other.container.dependencies:
                 await other.over.wait()
-        if member.running:
+        await member.settled.wait()
+        if member.running and member.life:
             own = member.container.definition.get("stopTimeout", _STOP_TIMEOUT)
-            await member.running.stop((own if grace is None else grace) * self._time_scale())
+            seconds = (own if grace is None else grace) * self._time_scale()
+            try:
+                await member.running.stop(seconds)
+                await member.life
+            except Exception as error:  # noqa: BLE001 - others wait for this one's end
+                _log.error("container %s did not stop: %s", name, error, exc_info=error)
+                member.end()
 
     async def _live(self, member: _Member) -> None:
         container = member.container
         try:
             await self._resolve(member)
+            member.waiting = False
             member.running = await self._running.start(container.name)
             container.status = "RUNNING"
+            if container.name == self._ill:
+                container.health = "UNHEALTHY"
             self._changed()
             member.settled.set()
             self._ended(member, await self._watch(member, member.running))
@@ -137,29 +157,24 @@ class Crew:
             _log.error("container %s: %s", container.arn, error, exc_info=error)
             self._failed(member, "internal error")
         finally:
-            container.status = "STOPPED"
+            member.end()
             self._changed()
-            for event in (member.settled, member.assessed, member.over):
-                event.set()
 
     async def _watch(self, member: _Member, running: RunningContainer) -> Exit:
         """Return how the container ended; until then, keep its health up to date."""
-        container = member.container
-        if container.name == self._ill:
-            container.health = "UNHEALTHY"
-        elif container.health_check:
-            checks = asyncio.create_task(self._check(member, running))
-            try:
-                return await running.wait()
-            finally:
-                checks.cancel()
-                await asyncio.gather(checks, return_exceptions=True)
-        return await running.wait()
+        checks = asyncio.create_task(self._check(member, running))
+        exit_ = await running.wait()
+        member.ended.set()
+        await checks
+        return exit_
 
     async def _check(self, member: _Member, running: RunningContainer) -> None:
         container = member.container
-        assert container.health_check  # noqa: S101 - the caller has looked
-        async for state in health.states(container.health_check, running, self._time_scale):
+        if not container.health_check or container.name == self._ill:
+            return
+        async for state in health.states(
+            container.health_check, running, member.ended, self._time_scale
+        ):
             if state != container.health:
                 container.health = state
                 self._changed()

@@ -11,11 +11,13 @@ from aiohttp import web
 from fargate_driver.local import config_file, definitions
 from fargate_driver.local.directory import MARK, Directory, DirectoryError, occupy
 from fargate_driver.local.faults import Faults, RuleError
-from fargate_driver.local.images import HOST_IMAGE
+from fargate_driver.local.images import HELPER_IMAGE, HOST_IMAGE
 from fargate_driver.local.lifecycle import Fleet
 from fargate_driver.local.limits import AWS_RATES, Limits
+from fargate_driver.local.log_streams import LogStreams
 from fargate_driver.local.runtimes.base import RuntimeUnavailableError
 from fargate_driver.local.server import Api
+from fargate_driver.local.unavailable import machine_architecture
 from fargate_driver.local.world import Cluster, Region, World
 
 if TYPE_CHECKING:
@@ -102,14 +104,15 @@ async def serve(options: Options, choose: Choose, note: Note) -> AsyncIterator[E
 async def _world(
     options: Options, faults: Faults, runtime: Runtime, directory: Directory
 ) -> AsyncIterator[World]:
-    fleet = Fleet(runtime, directory.tasks, options.time_scale)
+    logs = LogStreams()
+    fleet = Fleet(runtime, directory.tasks, options.time_scale, logs)
 
     def furnish(region: Region) -> None:
         _furnish(region, runtime.ssh_port)
 
     limits = Limits(AWS_RATES if options.aws_limits else {})
     try:
-        yield World(faults, limits, fleet, furnish)
+        yield World(faults, limits, fleet, logs, furnish)
     finally:
         await fleet.close()
 
@@ -168,21 +171,24 @@ def _write_sections(directory: Directory, url: str, runtime: Runtime, note: Note
         directory.cache.mkdir(mode=0o700)
         builds, cache = str(directory.builds), str(directory.cache)
         note(f"jobs are not isolated from each other: they share {builds} and {cache}")
-    config_file.write(
-        directory.config,
-        f"{MARK}; it works while that runs.",
-        {
-            "Fargate": {
-                "Cluster": _CLUSTER,
-                "Region": _REGION,
-                "Subnet": _SUBNET,
-                "SecurityGroup": _SECURITY_GROUP,
-                "TaskDefinition": f"{_FAMILY}:1",
-                "EndpointURL": url,
-                "BuildsDir": builds,
-                "CacheDir": cache,
-            },
-            "TaskMetadata": {"Directory": str(directory.records)},
-            "SSH": {"Username": runtime.ssh_user, "Port": runtime.ssh_port},
+    sections: dict[str, dict[str, str | int | bool]] = {
+        "Fargate": {
+            "Cluster": _CLUSTER,
+            "Region": _REGION,
+            "Subnet": _SUBNET,
+            "SecurityGroup": _SECURITY_GROUP,
+            "TaskDefinition": f"{_FAMILY}:1",
+            "EndpointURL": url,
+            "BuildsDir": builds,
+            "CacheDir": cache,
         },
-    )
+        "TaskMetadata": {"Directory": str(directory.records)},
+        "SSH": {"Username": runtime.ssh_user, "Port": runtime.ssh_port},
+    }
+    if runtime.runs_images:
+        sections["Images"] = {
+            "Enabled": True,
+            "HelperImage": HELPER_IMAGE,
+            "Architecture": machine_architecture(),
+        }
+    config_file.write(directory.config, f"{MARK}; it works while that runs.", sections)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _EPHEMERAL_GIB = range(21, 200 + 1)
+_LEAST_MEMORY = 6  # MiB
 _LONGEST_TIMEOUT = 120  # seconds
 _LEAST_START_TIMEOUT = 2  # seconds
 _ECR = re.compile(r"[0-9]{12}\.dkr\.ecr\.")
@@ -61,6 +62,12 @@ def check_shares(
     """
     total_cpu = total_memory = 0
     for container in containers:
+        for key, least in (("cpu", 0), ("memory", _LEAST_MEMORY), ("memoryReservation", 0)):
+            if container.get(key, least) < least:
+                raise client_error(
+                    f"Invalid setting for container '{container['name']}'. '{key}' must be at "
+                    f"least {least}."
+                )
         for key in ("memory", "memoryReservation"):
             if container.get(key, 0) > int(memory):
                 raise client_error(

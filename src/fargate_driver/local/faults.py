@@ -62,7 +62,9 @@ class OperationRule(_Strict):
     @model_validator(mode="after")
     def _makes_sense(self) -> OperationRule:
         if self.operation not in operation_names() | EC2_OPERATIONS:
-            raise ValueError(f"operation is not one of ECS's or EC2's: {self.operation[:60]!r}")
+            raise ValueError(
+                f"operation is not one of ECS's, EC2's or CloudWatch Logs': {self.operation[:60]!r}"
+            )
         self._needs("message", "error")
         self._needs("status", "error")
         for key, only in (("failure", "RunTask"), ("missing_for", "DescribeTasks")):

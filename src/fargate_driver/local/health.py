@@ -6,7 +6,10 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthChec
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
+
+from fargate_driver.local.runtimes.base import RuntimeUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -19,13 +22,17 @@ _LEAST_PAUSE = 0.01
 
 
 async def states(
-    check: dict[str, Any], container: RunningContainer, time_scale: Callable[[], float]
+    check: dict[str, Any],
+    container: RunningContainer,
+    ended: asyncio.Event,
+    time_scale: Callable[[], float],
 ) -> AsyncIterator[str]:
-    """Run a check again and again, and yield what follows for the container's health.
+    """Run a check again and again until the container ends, and yield what follows for its health.
 
     Args:
         check: The definition's `healthCheck`, defaults filled in.
         container: The container, just started.
+        ended: Set once it has ended.
         time_scale: What the check's seconds are multiplied by.
 
     Yields:
@@ -36,10 +43,17 @@ async def states(
     healthy = False
     failures = 0
     while True:
-        await asyncio.sleep(max(check["interval"] * time_scale(), _LEAST_PAUSE))
+        pause = max(check["interval"] * time_scale(), _LEAST_PAUSE)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), pause)
+        if ended.is_set():
+            return
         limit = max(check["timeout"] * time_scale(), _LEAST_TIMEOUT)
         in_start_period = clock() - started < check["startPeriod"] * time_scale()
-        if await container.run(_command(check["command"]), limit) == 0:
+        passed = await _passes(container, _command(check["command"]), limit)
+        if ended.is_set():
+            return  # what it says of a container that ends is no verdict
+        if passed:
             healthy, failures = True, 0
             yield "HEALTHY"
         elif healthy or not in_start_period:
@@ -47,6 +61,13 @@ async def states(
             if failures >= check["retries"]:
                 healthy = False
                 yield "UNHEALTHY"
+
+
+async def _passes(container: RunningContainer, command: list[str], limit: float) -> bool:
+    try:
+        return await container.run(command, limit) == 0
+    except (OSError, RuntimeUnavailableError):  # there is no such program
+        return False
 
 
 def _command(words: list[str]) -> list[str]:

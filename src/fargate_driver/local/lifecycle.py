@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fargate_driver.local.faults import TaskFaults
+    from fargate_driver.local.log_streams import LogStreams, Stream
     from fargate_driver.local.runtimes.base import RunningTask, Runtime
     from fargate_driver.local.task import Task
 
 _PHASE = 0.02
 """Seconds that a status lasts where nothing takes time by itself."""
+_LOG_PAUSE = 0.2
+"""Real seconds until lines of a container show up in its log stream."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,12 +54,16 @@ class Fleet:
         runtime: What runs them.
         directory: Where each gets a directory of its own; exists.
         time_scale: What every duration is multiplied by.
+        logs: Where what their containers write goes to.
     """
 
-    def __init__(self, runtime: Runtime, directory: Path, time_scale: float) -> None:
+    def __init__(
+        self, runtime: Runtime, directory: Path, time_scale: float, logs: LogStreams
+    ) -> None:
         self.runtime = runtime
         self.directory = directory
         self.time_scale = time_scale
+        self.logs = logs
         self._lives: dict[str, _Life] = {}
         self._running: set[asyncio.Task[None]] = set()
 
@@ -98,6 +105,7 @@ class _Life:
         self._running: RunningTask | None = None
         self._crew: Crew | None = None
         self._timers: list[asyncio.Task[None]] = []
+        self._written: list[tuple[Stream, Path]] = []
         self._subject = next(one for one in task.containers if faults.strikes(one))
         task.placed = not faults.never_starts
 
@@ -155,13 +163,18 @@ class _Life:
             self.stop(Stop("TaskFailedToStart", problem))
             raise _StoppedEarlyError
         self._directory.mkdir(mode=0o700)
-        self._running = running = await self._fleet.runtime.start(
-            task_spec(task, self._directory, faults, self._fleet.time_scale)
-        )
+        spec = task_spec(task, self._directory, faults, self._fleet.time_scale)
+        self._running = running = await self._fleet.runtime.start(spec)
         task.interface.address = running.address
         task.interface.status = "ATTACHED"
         task.mark("pullStoppedAt")
         task.connected_at = task.times["pullStoppedAt"]
+        for container in task.containers:
+            stream = self._fleet.logs.open(task, container)
+            if stream:
+                self._written.append((stream, spec.log(container.name)))
+        if self._written:
+            self._timers.append(asyncio.create_task(self._follow_logs()))
         ill = self._subject.name if faults.unhealthy else None
         self._crew = Crew(task, running, lambda: self._fleet.time_scale, ill, self._stop_for)
         await self._unless_stopped(self._crew.start())
@@ -172,6 +185,12 @@ class _Life:
         if faults.stop_at == "RUNNING":
             self._stop_by_rule()
         await self._stop
+
+    async def _follow_logs(self) -> None:
+        while True:
+            for stream, file in self._written:
+                stream.follow(file)
+            await asyncio.sleep(_LOG_PAUSE)
 
     def _stop_for(self, code: str, reason: str) -> None:
         self.stop(Stop(code, reason))
@@ -187,6 +206,8 @@ class _Life:
             task.mark("executionStoppedAt")
         if self._running:
             await self._running.stop(0)
+        for stream, file in self._written:
+            stream.follow(file, to_the_end=True)
         for container in task.containers:
             container.status = "STOPPED"
         task.enter("DEPROVISIONING")
@@ -257,4 +278,4 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
         task.cancel()
     for problem in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(problem, Exception):
-            _log.error("a fault could not be injected: %s", problem)
+            _log.error("what was to happen to a task did not: %s", problem)

@@ -1,6 +1,6 @@
-"""Requests and answers of ECS, checked against botocore's own model of the service.
+"""Requests and answers, checked against botocore's own models of the services.
 
-ECS speaks AWS JSON 1.1: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
+ECS and CloudWatch Logs speak AWS JSON 1.1: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 """
 
 from __future__ import annotations
@@ -26,42 +26,56 @@ if TYPE_CHECKING:
 
     from botocore.model import Shape
 
-TARGET_PREFIX = "AmazonEC2ContainerServiceV20141113."
-"""What the X-Amz-Target header puts before the operation's name."""
+_TARGETS = {"AmazonEC2ContainerServiceV20141113": "ecs", "Logs_20140328": "logs"}
+"""The service by what the X-Amz-Target header puts before the operation's name."""
 
 _LONGEST_REPORT = 500  # an error must not send a whole request back
 
 
 class InvalidAnswerError(Exception):
-    """An answer of ours does not fit ECS's model: a mistake in this package."""
+    """An answer of ours does not fit the service's model: a mistake in this package."""
 
 
 @functools.cache
-def _service() -> Any:
+def _service(name: str) -> Any:
     # Not through a session: that would load all of botocore's client for its data files.
-    return ServiceModel(create_loader().load_service_model("ecs", "service-2"), "ecs")
+    return ServiceModel(create_loader().load_service_model(name, "service-2"), name)
 
 
 def operation_names() -> frozenset[str]:
-    """Return the names of all operations that ECS has."""
-    return frozenset(_service().operation_names)
+    """Return the names of all operations that the services have."""
+    return frozenset(name for one in _TARGETS.values() for name in _service(one).operation_names)
 
 
 def enum_of(shape: str) -> tuple[str, ...]:
     """Return the values that ECS's model allows for a shape, such as `TaskStopCode`."""
-    return tuple(_service().shape_for(shape).enum)
+    return tuple(_service("ecs").shape_for(shape).enum)
 
 
-def parse(operation: str, body: bytes) -> dict[str, Any]:
+def service_of(target: str) -> str:
+    """Return the service, `ecs` or `logs`, that an X-Amz-Target header names.
+
+    Raises:
+        ApiError: it is another one.
+    """
+    prefix = target.rpartition(".")[0]
+    if prefix not in _TARGETS:
+        raise ApiError("UnknownOperationException", f"There is no service {prefix[:100]}.")
+    return _TARGETS[prefix]
+
+
+def parse(service: str, operation: str, body: bytes) -> dict[str, Any]:
     """Return a request's parameters; nulls count as absent, as on AWS.
 
     Raises:
         ApiError: the operation is unknown, or the request doesn't fit its model.
     """
     try:
-        shape = _service().operation_model(operation).input_shape
+        shape = _service(service).operation_model(operation).input_shape
     except OperationNotFoundError:
-        raise ApiError("UnknownOperationException", f"ECS has no operation {operation}.") from None
+        raise ApiError(
+            "UnknownOperationException", f"There is no operation {operation[:100]} of {service}."
+        ) from None
     try:
         values = json.loads(body.decode() or "{}", parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -80,13 +94,13 @@ def parse(operation: str, body: bytes) -> dict[str, Any]:
     return parameters
 
 
-def encode(operation: str, answer: dict[str, Any]) -> bytes:
+def encode(service: str, operation: str, answer: dict[str, Any]) -> bytes:
     """Return an answer as JSON; times are seconds since the epoch.
 
     Raises:
-        InvalidAnswerError: the answer doesn't fit ECS's model.
+        InvalidAnswerError: the answer doesn't fit the service's model.
     """
-    shape = _service().operation_model(operation).output_shape
+    shape = _service(service).operation_model(operation).output_shape
     report = ParamValidator().validate(answer, shape)
     if report.has_errors():
         raise InvalidAnswerError(report.generate_report())

@@ -18,6 +18,7 @@ from fargate_driver.local.arns import task_id
 from fargate_driver.local.clusters import check_strategy
 from fargate_driver.local.container import new_container
 from fargate_driver.local.task import PLATFORM_VERSION, Task, new_interface
+from fargate_driver.local.unavailable import machine_architecture
 from fargate_driver.local.world import Launch
 
 if TYPE_CHECKING:
@@ -234,7 +235,9 @@ def _task(
         ),
         containers=containers,
         volumes=definition.shown["volumes"],
-        architecture=definition.shown.get("runtimePlatform", {}).get("cpuArchitecture", "X86_64"),
+        architecture=definition.shown.get("runtimePlatform", {}).get(
+            "cpuArchitecture", machine_architecture()
+        ),
         role=overrides.get("taskRoleArn") or definition.shown.get("taskRoleArn"),
         overrides=overrides,
         family=definition.shown["family"],

@@ -1,4 +1,4 @@
-"""The HTTP endpoint of the embedded Fargate: ECS, EC2, and what controls and shows its faults."""
+"""The HTTP endpoint of the embedded Fargate: AWS's APIs, and what controls and shows faults."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Api:
         try:
             region = _region(request)
             if target:
-                answer = await self._ecs(target, region, body)
+                answer = await self._json(target, region, body)
             else:
                 answer = await self._ec2(operation, region, query)
         except ApiError as error:
@@ -112,17 +112,17 @@ class Api:
         call["outcome"] = "ok"
         return _response(answer, 200, json_protocol=bool(target))
 
-    async def _ecs(self, target: str, region_name: str, body: bytes) -> bytes:
-        operation = target.removeprefix(model.TARGET_PREFIX)
-        parameters = model.parse(operation, body)
-        if operation not in OPERATIONS:
+    async def _json(self, target: str, region_name: str, body: bytes) -> bytes:
+        service, operation = model.service_of(target), target.rpartition(".")[2]
+        parameters = model.parse(service, operation, body)
+        if operation not in OPERATIONS[service]:
             raise ApiError(
                 "UnknownOperationException", f"The embedded Fargate does not offer {operation}."
             )
         region = self._world.region(region_name)
         rule = self._rule(operation, region, parameters)
         return await self._perform(
-            rule, functools.partial(self._answer, operation, region, parameters, rule)
+            rule, functools.partial(self._answer, service, operation, region, parameters, rule)
         )
 
     async def _ec2(self, operation: str, region: str, query: dict[str, str]) -> bytes:
@@ -148,6 +148,7 @@ class Api:
 
     def _answer(
         self,
+        service: str,
         operation: str,
         region: Region,
         parameters: dict[str, Any],
@@ -157,13 +158,13 @@ class Api:
         self._world.limits.take(region.name, operation)
         if rule and rule.failure:
             failure = rule.failure.model_dump()
-            return model.encode(operation, {"tasks": [], "failures": [failure]})
+            return model.encode(service, operation, {"tasks": [], "failures": [failure]})
         if rule and rule.missing_for is not None:
             seconds = rule.missing_for * self._time_scale
             answer = describe_tasks(self._world, region, parameters, missing_for=seconds)
         else:
-            answer = OPERATIONS[operation](self._world, region, parameters)
-        return model.encode(operation, answer)
+            answer = OPERATIONS[service][operation](self._world, region, parameters)
+        return model.encode(service, operation, answer)
 
     async def _perform(self, rule: OperationRule | None, effect: Callable[[], bytes]) -> bytes:
         """Return the effect's answer, unless the rule says otherwise."""

@@ -55,7 +55,7 @@ class Task:
     volumes: list[dict[str, Any]]
     """The definition's."""
     architecture: str
-    """As the definition says, or X86_64."""
+    """As the definition says; the machine's where it says nothing, unlike on AWS: X86_64 there."""
     role: str | None
     """The task role's ARN."""
     overrides: dict[str, Any] = field(repr=False)

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from fargate_driver.local.task import Task
 
 _PLATFORMS = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}
-_MACHINES = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
+_MACHINES = {"x86_64": "X86_64", "aarch64": "ARM64"}
+
+
+def machine_architecture() -> str:
+    """Return what ECS calls this machine's processors; X86_64, its default, for unknown ones."""
+    return _MACHINES.get(platform.machine(), "X86_64")
 
 
 def reason_for(task: Task) -> str | None:
@@ -27,7 +32,6 @@ def reason_for(task: Task) -> str | None:
             return reasons.no_file_system(
                 volume["efsVolumeConfiguration"]["fileSystemId"], task.region
             )
-    wanted = _PLATFORMS[task.architecture]
-    if wanted != _MACHINES.get(platform.machine()):
-        return reasons.wrong_platform(wanted)
+    if task.architecture != machine_architecture():
+        return reasons.wrong_platform(_PLATFORMS[task.architecture])
     return None

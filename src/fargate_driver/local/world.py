@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fargate_driver.local.faults import Faults
     from fargate_driver.local.lifecycle import Fleet
     from fargate_driver.local.limits import Limits
+    from fargate_driver.local.log_streams import LogStreams
     from fargate_driver.local.task import Task
 
 
@@ -109,6 +110,7 @@ class World:
     faults: Faults
     limits: Limits
     fleet: Fleet
+    logs: LogStreams
     furnish: Callable[[Region], None]
     """Puts into a new region what every region has from the start."""
     regions: dict[str, Region] = field(default_factory=dict)
