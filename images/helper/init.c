@@ -89,8 +89,8 @@ static void check_key(const char *key)
             reason = "holds no whole ed25519 key";
     }
     if (reason) {
-        say("SSH_PUBLIC_KEY %s: nobody could log in, or anybody; it has to be one line"
-            " \"ssh-ed25519 AAAA… comment\", as gitlab-fargate-driver sets it", reason);
+        say("SSH_PUBLIC_KEY %s: it has to be one line \"ssh-ed25519 AAAA… comment\","
+            " as gitlab-fargate-driver sets it", reason);
         exit(UNUSABLE);
     }
 }

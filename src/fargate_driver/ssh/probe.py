@@ -43,7 +43,7 @@ def probe(connection: Connection, deadline: float) -> Probe:
 
     Raises:
         UnusableContainerError: The login shell or the wrapper's does not work, there is no writable
-            directory, or no answer came in time.
+            directory or no shell for scripts, or no answer came in time.
         MasterGoneError: There is no connection.
         SessionRefusedError: The server allows no session.
     """
@@ -65,6 +65,11 @@ def probe(connection: Connection, deadline: float) -> Probe:
         raise UnusableContainerError(
             f"{connection.user} can write to none of {', '.join(_DIRECTORIES)} and the home"
             " directory in the job container: give it a writable /tmp"
+        )
+    if programs.isdisjoint(("bash", "sh", "pwsh")):
+        raise UnusableContainerError(
+            "the job's image has no shell: neither bash nor sh nor pwsh is on its PATH. GitLab's"
+            " scripts need one: take an image that has it"
         )
     return Probe(
         shell="bash" if "bash" in programs else "sh",
