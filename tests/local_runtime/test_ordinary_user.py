@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -58,45 +59,111 @@ asyncio.run(main())
 """
 
 
+IMAGES = """
+import asyncio, os, sys, tarfile
+from pathlib import Path
+sys.path[:0] = [sys.argv[1]]
+from fargate_driver.local.image_store.store import Store
+from fargate_driver.local.runtimes.base import ContainerSpec, Mount, TaskSpec
+from fargate_driver.local.runtimes.choice import choose
+
+SCRIPT = "id -u; stat -c %u /bin/busybox /v; touch /v/$(id -u) /x && ls /v; hostname | cut -c 1-6"
+
+async def main():
+    home = Path(os.environ["HOME"])
+    with tarfile.open(home / "image.tar", "w") as tar:
+        tar.add("/bin/busybox", "bin/busybox")
+        for applet in ("cut", "hostname", "id", "ls", "sh", "stat", "touch"):
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    Store(home / "images").add("busybox", home / "image.tar")
+    runtime = await choose("auto", home / "local", print)
+    directory = home / "local" / "task"
+    directory.mkdir()
+    containers = tuple(
+        ContainerSpec(
+            f"as-{user}", "busybox", {}, ("/bin/sh", "-c", SCRIPT), user=user,
+            mounts=(Mount("v", "/v"),),
+        )
+        for user in ("0", "1234")
+    )
+    spec = TaskSpec(
+        task_id="0" * 32, directory=directory, containers=containers, cpu=256, memory=512,
+        volumes=("v",),
+    )
+    task = await runtime.start(spec)
+    for one in containers:
+        container = await task.start(one.name)
+        print((await container.wait()).code, spec.log(one.name).read_text().split())
+    await task.stop(0)
+    print(sorted(path.suffix for path in directory.iterdir()))
+    await runtime.close()
+
+asyncio.run(main())
+"""
+
+
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
 def test_as_nobody() -> None:
+    lines = _as_nobody(PROGRAM)
+    assert lines[1] == "nobody"
+    assert lines[2].endswith("/home")
+    assert lines[3] == "/dev/pts/0"
+    assert [line.split()[1].strip("0") for line in lines[4:7]] == [""] * 3
+    assert "refused" in lines[-2]
+    assert lines[-1] == "Exit(code=143, out_of_memory=False) ['c.log']"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_images_as_nobody() -> None:
+    if not Path("/bin/busybox").exists():
+        pytest.skip("no static busybox: apt-get install busybox-static")
+    # Whoever the container runs as, all files are that user's.
+    assert _as_nobody(IMAGES)[1:] == [
+        "0 ['0', '0', '0', '0', 'ip-127']",
+        "0 ['1234', '1234', '1234', '0', '1234', 'ip-127']",
+        "['.log', '.log']",
+    ]
+
+
+def _as_nobody(program: str) -> list[str]:
+    """Run a program as another user; return its lines, the first of which names the runtime."""
     python = Path("/usr/bin/python3")
     if not python.exists():
         pytest.skip("there is no /usr/bin/python3 for other users")
 
-    async def story() -> None:
-        place = Path(tempfile.mkdtemp(prefix="runtime-lab-"))
-        source = place / "source"
-        home = place / "home"
-        package = Path(__file__).parents[2] / "src" / "fargate_driver"
-        shutil.copytree(package, source / "fargate_driver")
-        home.mkdir()
-        place.chmod(0o755)
-        os.chown(home, 65534, 65534)
-        process = await asyncio.create_subprocess_exec(
+    place = Path(tempfile.mkdtemp(prefix="runtime-lab-"))
+    source = place / "source"
+    home = place / "home"
+    package = Path(__file__).parents[2] / "src" / "fargate_driver"
+    shutil.copytree(package, source / "fargate_driver")
+    home.mkdir()
+    place.chmod(0o755)
+    os.chown(home, 65534, 65534)
+    done = subprocess.run(
+        [
             *("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"),
-            *(str(python), "-u", "-B", "-c", PROGRAM, str(source)),
-            env={"PATH": "/usr/bin:/bin", "HOME": str(home)},
-            cwd="/",
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        lines = output.decode().replace("\r", "").splitlines()
-        shutil.rmtree(place)
-        if "RuntimeUnavailableError" in lines[-1]:
-            pytest.skip(lines[-1])  # neither namespaces nor a login shell
-        assert process.returncode == 0, lines
-        if lines[0] != "runtime: user":
-            pytest.skip(lines[0])
-        assert lines[1:4] == ["nobody", str(home), "/dev/pts/0"]
-        assert [line.split()[1].strip("0") for line in lines[4:7]] == [""] * 3
-        assert "refused" in lines[-2]
-        assert lines[-1] == "Exit(code=143, out_of_memory=False) ['c.log']"
-
-    asyncio.run(story())
+            *(str(python), "-u", "-B", "-c", program, str(source)),
+        ],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(home)},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    shutil.rmtree(place)
+    lines = done.stdout.replace("\r", "").splitlines()
+    if "RuntimeUnavailableError" in lines[-1]:
+        pytest.skip(lines[-1])  # neither namespaces nor a login shell
+    assert done.returncode == 0, lines
+    if lines[0] != "runtime: user":
+        pytest.skip(lines[0])
+    return lines
 
 
 @pytest.mark.parametrize("name", ["auto", "process"])

@@ -5,6 +5,8 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task
 
 from __future__ import annotations
 
+from fargate_driver.local.image_store.names import BadNameError, canonical
+
 ESSENTIAL_EXITED = "Essential container in task exited"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 FAILED_TO_START = "Task failed to start"
@@ -14,12 +16,10 @@ STOPPED_BY_USER = "Task stopped by user"
 
 def cannot_pull(image: str) -> str:
     """Return the reason for an image that its registry doesn't have."""
-    reference = image if "/" in image else f"library/{image}"
-    first = reference.partition("/")[0]
-    if "." not in first and ":" not in first and first != "localhost":
-        reference = f"docker.io/{reference}"
-    if "@" not in reference and ":" not in reference.rpartition("/")[2]:
-        reference += ":latest"
+    try:
+        reference = canonical(image)
+    except BadNameError:
+        reference = image
     return (
         "CannotPullContainerError: pull image manifest has been retried 1 time(s): "
         f"failed to resolve ref {reference}: {reference}: not found"

@@ -86,7 +86,7 @@ class TaskSpec:
     memory: int
     """Memory limit in MiB."""
     ssh: SshFaults = SshFaults()
-    """For the SSH server of the first container that has one."""
+    """For the SSH servers of all containers that have one."""
     volumes: tuple[str, ...] = ()
     """Empty at first, shared by the containers that mount them; they end with the task."""
 

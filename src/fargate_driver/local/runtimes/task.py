@@ -139,15 +139,28 @@ class SupervisedTask:
         self.containers: dict[str, SupervisedContainer] = {}
         self._begin = begin
         self._give_back = give_back
+        self._starts: set[asyncio.Task[SupervisedContainer]] = set()
+        self._stopping = False
         self._end: asyncio.Future[None] | None = None
 
     async def start(self, name: str) -> SupervisedContainer:
         """Start a container, see `RunningTask.start`."""
+        if self._stopping:
+            raise RuntimeUnavailableError("the task has been stopped")
+        # Whoever waits may be cancelled: `stop` must know of the container all the same.
+        start = asyncio.create_task(self._start(name))
+        self._starts.add(start)
+        start.add_done_callback(self._starts.discard)
+        return await asyncio.shield(start)
+
+    async def _start(self, name: str) -> SupervisedContainer:
         container = self.containers[name] = await self._begin(name)
         return container
 
     async def stop(self, grace: float) -> None:
         """End all containers and the surroundings, see `RunningTask.stop`."""
+        self._stopping = True
+        await asyncio.gather(*self._starts, return_exceptions=True)
         await asyncio.gather(*(one.stop(grace) for one in self.containers.values()))
         if self._end is None:
             self._end = asyncio.ensure_future(self._give_back())

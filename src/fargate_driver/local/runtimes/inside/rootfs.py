@@ -8,6 +8,7 @@ work and vanish with the task; where the kernel refuses that, the directory is r
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,11 +54,25 @@ def enter(plan: Plan, *, as_root: bool) -> None:
     binds = take_binds(plan.binds)
     kernel.change_root(str(root))
     for bind, _ in binds:
-        Path(bind.target).mkdir(parents=True, exist_ok=True)
+        _make_room(Path(bind.target))
     if plan.process:
-        Path(plan.process.working_directory).mkdir(parents=True, exist_ok=True)
+        _make_room(Path(plan.process.working_directory))
     attach_binds([*files, *binds])
     kernel.drop_old_root()
+
+
+def _make_room(directory: Path) -> None:
+    """Make a directory in what is the root file system now, also where that is read-only."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        above = next(place for place in directory.parents if place.is_dir())
+        shown = [(entry, kernel.clone_tree(str(entry))) for entry in above.iterdir()]
+        kernel.mount("tmpfs", str(above), "mode=755")
+        for entry, tree in shown:
+            entry.mkdir() if stat.S_ISDIR(os.fstat(tree).st_mode) else entry.touch()
+            kernel.attach(tree, str(entry))
+        directory.mkdir(parents=True)
 
 
 def _names(plan: Plan, root: Path) -> list[Bind]:
