@@ -147,16 +147,6 @@ STAGE = (
         source=by.KILLED,
     ),
     Case(
-        name="script-ends-in-the-grace",
-        strikes="stage",
-        rules=(task(interrupt_after=AIM, grace=100),),
-        script="echo begun; sleep 3; exit 7",
-        result="script_failure",
-        script_code=7,
-        says=("begun",),
-        source=by.DONE_BEFORE,
-    ),
-    Case(
         name="script-fails-before-the-container",
         strikes="cleanup",
         rules=(_EXITS,),

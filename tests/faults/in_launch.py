@@ -106,7 +106,7 @@ LAUNCH = (
         name="server-error-for-ever",
         strikes="launch",
         rules=(
-            error("RunTask", "ServiceUnavailable", "Try later.", status=503, times=5),
+            error("RunTask", "ServiceUnavailable", "Try later.", status=503, times=3),
             # What prepare could not know to have failed is looked for, and not there.
             error("RunTask", "ClientException", "nothing there", times=FOREVER),
         ),

@@ -321,7 +321,7 @@ WAIT = (
         source=by.MISSING,
         says="ECS does not show the task yet",
     ),
-    _survived("looks-throttled", throttled("DescribeTasks", 2), source=by.POLLING),
+    _survived("looks-throttled", throttled("DescribeTasks", 1), source=by.POLLING),
     Case(
         name="looks-throttled-for-ever",
         strikes="wait",
@@ -334,12 +334,12 @@ WAIT = (
     ),
     _survived(
         "looks-server-error",
-        error("DescribeTasks", "ServerException", "Try later.", status=500, times=2),
+        error("DescribeTasks", "ServerException", "Try later.", status=500),
         source=by.DESCRIBE_TASKS,
     ),
     _survived(
         "looks-reset",
-        {"operation": "DescribeTasks", "reset": True, "times": 2},
+        {"operation": "DescribeTasks", "reset": True},
         source=by.DESCRIBE_TASKS,
     ),
     _survived(

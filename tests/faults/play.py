@@ -11,8 +11,8 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from driver_calls import JobCalls
 from faults.case import BRIEF
+from faults.warm import WarmCalls
 from local_fargate import processes_in, until
 
 if TYPE_CHECKING:
@@ -67,12 +67,13 @@ class _Job:
         config = directory / "fargate.toml"
         more = f"[Fargate]\nStartTimeout = {case.start_timeout}\n{case.settings}"
         config.write_text(fargate.config.read_text().replace("[Fargate]", more) + case.capacity)
-        self._calls = JobCalls(directory / "tmp", config, next(_JOB_IDS))
+        self._calls = WarmCalls(directory / "tmp", config, next(_JOB_IDS))
         self._log = ""
         self._result: Result = "success"
 
     def play(self) -> Played:
         self._fargate.faults(*self._case.aim(self._aim))
+        cleaned = None
         try:
             self._stages()
             code_file = self._calls.code_file
@@ -84,8 +85,9 @@ class _Job:
             return Played(self._result, code, cleaned.returncode, tasks, self._log)
         finally:
             self._fargate.faults()
-            # Does nothing unless cleanup was struck; then the cause is mended now.
-            assert self._calls.call("cleanup").returncode == 0
+            if not cleaned or cleaned.returncode:
+                # The cause is mended now.
+                assert self._calls.call("cleanup").returncode == 0
 
     def _stages(self) -> None:
         case = self._case
@@ -112,7 +114,8 @@ class _Job:
             try:
                 if struck:
                     assert process.stdout
-                    self._strike(begun=process.stdout.readline() == "begun\n")
+                    self._log += (begun := process.stdout.readline())
+                    self._strike(begun=begun == "begun\n")
                 stdout, stderr = process.communicate(timeout=150)
             except BaseException:
                 process.kill()
