@@ -95,7 +95,7 @@ LAUNCH = (
         name="throttled-for-ever",
         strikes="launch",
         rules=(throttled("RunTask", FOREVER),),
-        start_timeout=3,
+        start_timeout=2,
         result="system_failure",
         tasks=0,
         says=("RunTask failed: ThrottlingException: Rate exceeded",),
@@ -222,7 +222,7 @@ LAUNCH = (
         # Who wrote the job can mend it, and trying three times helps nobody.
         result="script_failure",
         tasks=0,
-        says=("FARGATE_TASK_DEFINITION", "nothing-there"),
+        says=("FARGATE_TASK_DEFINITION: ", "TaskDefinition not found."),
         verdict="task-definition-not-found",
         source=by.CUSTOM,
     ),

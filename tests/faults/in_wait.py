@@ -20,13 +20,16 @@ _MANAGER = (
 )
 
 
-def _survived(name: str, *rules: dict[str, object], source: str, settings: str = "") -> Case:
+def _survived(
+    name: str, *rules: dict[str, object], source: str, settings: str = "", wrong: str = ""
+) -> Case:
     """Trouble that the one task gets over."""
     return Case(
         name=name,
         strikes="wait",
         rules=rules,
         settings=settings,
+        wrong=wrong,
         result="success",
         says=("started task ",),
         source=source,
@@ -133,7 +136,7 @@ WAIT = (
             "Unexpected EC2 error while attempting to Create Network Interface with public IP"
             " assignment enabled in subnet 'subnet-0abc': AuthFailure",
         ),
-        "network-interface-failed",
+        "network-interface-denied",
         by.START_ERRORS,
         "AuthFailure",
     ),
@@ -333,11 +336,6 @@ WAIT = (
         source=by.POLLING,
     ),
     _survived(
-        "looks-server-error",
-        error("DescribeTasks", "ServerException", "Try later.", status=500),
-        source=by.DESCRIBE_TASKS,
-    ),
-    _survived(
         "looks-reset",
         {"operation": "DescribeTasks", "reset": True},
         source=by.DESCRIBE_TASKS,
@@ -394,6 +392,7 @@ WAIT = (
         ),
         source=by.EC2_LATER,
         settings=_PUBLIC,
+        wrong="an interface that EC2 doesn't know yet fails the start at once",
     ),
     _unasked(
         "may-not-see-the-address",

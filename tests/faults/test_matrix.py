@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from faults.case import Case
 
-# Those that wait for long come first, and others run beside them.
 CASES = (*JOBS, *CONNECT, *WAIT, *LAUNCH)
 
 
