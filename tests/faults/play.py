@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import signal
 import time
@@ -48,8 +49,7 @@ class _MissedError(Exception):
 
 def play(case: Case, fargate: LocalFargate, directory: Path) -> Played:
     """Play a case to its end: the rules are gone afterwards, and the job is cleaned up."""
-    aims = _AIMS if case.aimed else _AIMS[:1]
-    for number, aim in enumerate(aims):
+    for number, aim in enumerate(_AIMS):
         try:
             return _Job(case, fargate, directory / str(number), aim).play()
         except _MissedError:
@@ -91,9 +91,10 @@ class _Job:
 
     def _stages(self) -> None:
         case = self._case
-        if not self._take(self._calls.call("prepare", **case.variables)):
-            if case.strikes in {"stage", "between", "cleanup"}:
-                raise _MissedError
+        prepared = self._take(self._calls.call("prepare", **case.variables))
+        if case.strikes in {"stage", "between", "cleanup"}:
+            self._reach(prepared)
+        elif not prepared:
             return
         if case.later:
             self._fargate.faults(*case.later)
@@ -115,7 +116,8 @@ class _Job:
                 if struck:
                     assert process.stdout
                     self._log += (begun := process.stdout.readline())
-                    self._strike(begun=begun == "begun\n")
+                    self._reach(begun == "begun\n")
+                    self._act()
                 stdout, stderr = process.communicate(timeout=150)
             except BaseException:
                 process.kill()
@@ -124,7 +126,8 @@ class _Job:
 
     def _await_strike(self) -> None:
         """Wait until the fault has struck, after the phase before it has gone well."""
-        self._strike(begun=True)
+        self._reach(self._result == _RESULTS[0] or self._case.strikes == "cleanup")
+        self._act()
         if not (self._case.aimed or self._case.acts):
             return
         (mine,) = self._tasks()
@@ -135,14 +138,15 @@ class _Job:
         if ends or "stop the task" in self._case.acts:
             until(lambda: not self._fargate.alive(), lambda: f"alive: {self._fargate.alive()}")
 
-    def _strike(self, *, begun: bool) -> None:
-        """See that the phase has begun before the rule strikes, and do what others do then."""
+    def _reach(self, reached: bool) -> None:
+        """See that the job has come to the phase; a rule that was earlier is aimed again."""
         if self._case.aimed:
-            tasks = self._tasks()
-            strike = tasks[-1]["startedAt"] + self._aim * TIME_SCALE
-            begun = begun and len(tasks) == 1 and time.time() < strike - 0.1
-        if not begun:
-            raise _MissedError
+            strike = self._tasks()[0].get("startedAt", math.inf) + self._aim * TIME_SCALE
+            if time.time() > strike - 0.1:
+                raise _MissedError
+        assert reached, self._log
+
+    def _act(self) -> None:
         for act in self._case.acts:
             _ACTS[act](self)
 

@@ -45,6 +45,7 @@ def test_fault(case: Case, fargate: LocalFargate, tmp_path: Path) -> None:
     assert fewest <= len(played.tasks) <= most, played.log
     assert any(_tells(line, case) for line in played.log.splitlines()), played.log
     assert "Traceback" not in played.log
+    assert ".. " not in played.log
     fargate.assert_nothing_left()
 
 
