@@ -47,7 +47,7 @@ CONNECT = (
         name="key-refused",
         strikes="connect",
         rules=(task(sshd_refuses_key=True),),
-        start_timeout=4,
+        start_timeout=8,
         result="system_failure",
         says=("refuses the job's key", "SSH_PUBLIC_KEY"),
         source=by.GITLAB,
