@@ -139,7 +139,7 @@ class Verdict:
         """
         if self.fault is Fault.UNKNOWN:
             return words
-        return f"{words}. {self.summary}: {self.remedy} [{self.name}]"
+        return f"{words.removesuffix('.')}. {self.summary}: {self.remedy} [{self.name}]"
 
     @property
     def line(self) -> str:
