@@ -47,6 +47,7 @@ def main(flags: Flags) -> int:
     status = env.variable("CI_JOB_STATUS")
     try:
         end_job(directory, f"the job is over ({status})" if status else "the job is over")
+        jobs.unlink(env.tmpdir, job_id)
     except DriverError as e:
         operator.tell(flags, env, str(e))
         raise
