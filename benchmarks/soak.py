@@ -229,6 +229,8 @@ def main() -> int:
     parser.add_argument("--faults", type=float, default=0.05, help="the share of struck jobs")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311 - no secret
     arguments = parser.parse_args()
+    # Ended early, it takes its Fargate and the tasks with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)

@@ -40,8 +40,8 @@ class Fault:
 
 
 def choose(random: Random) -> Fault:
-    """Choose one of all faults, with random times and numbers."""
-    return random.choice([*_calls(random), *_starts(random), *_lives(random), *_acts(random)])
+    """Choose a fault, of each part as often as of another, with random times and numbers."""
+    return random.choice(random.choice([_calls, _starts, _lives, _acts])(random))
 
 
 def _calls(random: Random) -> list[Fault]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 KILLED = (-9, -14)
 """By SIGKILL, or by the timer of killed_driver."""
 
+CAPACITY = ("FARGATE_SPOT", "FARGATE")
+"""In the order in which the driver tries them."""
+
 
 class Drivers:
     """Runs drivers one after the other (see killed_driver)."""
@@ -64,7 +67,8 @@ class Trial:
         self.directory.mkdir(parents=True)
         config = self.directory / "fargate.toml"
         shared = fargate.settings["TaskMetadata"]["Directory"]
-        config.write_text(fargate.config.read_text().replace(shared, str(self.metadata)))
+        text = fargate.config.read_text().replace(shared, str(self.metadata))
+        config.write_text(text + "".join(f'\n[[Capacity]]\nProvider = "{p}"\n' for p in CAPACITY))
         self._job = JobCalls(self.directory / "tmp", config, number)
         self._script = self._job.script(f"echo ran >>'{self.ran}'\nsleep 0.1\n")
 

@@ -6,11 +6,11 @@ import itertools
 import queue
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from crash_trials import KILLED, Drivers, Trial
+from crash_trials import CAPACITY, KILLED, Drivers, Trial
 from local_fargate import LocalFargate, local_fargate, until
 
 if TYPE_CHECKING:
@@ -50,8 +50,41 @@ def all_drivers(count: int) -> Iterator[queue.Queue[Drivers]]:
             drivers.close()
 
 
+class Story(NamedTuple):
+    """A call of the driver whose steps are killed."""
+
+    stage: str
+    status: int = 0
+    """What it ends with where it isn't killed."""
+    rule: dict[str, Any] | None = None
+    """What goes wrong then."""
+    disconnected: bool = False
+
+
+STORIES = {
+    "prepare": Story("prepare"),
+    "prepare that fails": Story(
+        "prepare",
+        status=2,
+        rule={
+            "task": {"stop_at": "PENDING", "stopped_reason": "CannotPullContainerError: not found"}
+        },
+    ),
+    "prepare that starts again": Story(
+        "prepare",
+        rule={
+            "task": {"stop_at": "PENDING", "stop_code": "SpotInterruption"},
+            "capacity_provider": CAPACITY[0],
+        },
+    ),
+    "run": Story("run"),
+    "run without a connection": Story("run", disconnected=True),
+    "cleanup": Story("cleanup"),
+}
+
+
 def attempt(
-    fargate: LocalFargate, drivers: Drivers, story: str, kill: str, *, runner_dies: bool
+    fargate: LocalFargate, drivers: Drivers, story: Story, kill: str, *, runner_dies: bool
 ) -> tuple[bool, list[str]]:
     """A job whose driver is killed, and what is done about it.
 
@@ -60,13 +93,12 @@ def attempt(
     """
     number = next(NUMBERS)
     trial = Trial(fargate, drivers, str(number), number)
-    stage = story.partition(" ")[0]
-    if stage != "prepare":
+    if story.stage != "prepare":
         assert trial.call("prepare") == 0, trial.log
-    if story == "run without a connection":
+    if story.disconnected:
         trial.break_connection()
-    status = trial.call(stage, kill)
-    assert status in (0, *KILLED), (kill, status, trial.log)
+    status = trial.call(story.stage, kill)
+    assert status in (story.status, *KILLED), (kill, status, trial.log)
     steps = trial.steps
     ended = trial.reap() if runner_dies else trial.call("cleanup")
     assert ended == 0, (kill, trial.log)
@@ -87,22 +119,27 @@ def bodies(steps: list[str]) -> list[str]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("story", ["prepare", "run", "run without a connection", "cleanup"])
-def test_killed_at_every_step(fargate: LocalFargate, story: str) -> None:
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_killed_at_every_step(fargate: LocalFargate, story: Story) -> None:
     with all_drivers(WORKERS) as idle, ThreadPoolExecutor(WORKERS) as pool:
 
-        def kill_at(kill: str, *, runner_dies: bool) -> tuple[bool, list[str]]:
+        def tell(story: Story, kill: str, *, runner_dies: bool) -> tuple[bool, list[str]]:
             drivers = idle.get()
             try:
                 return attempt(fargate, drivers, story, kill, runner_dies=runner_dies)
             finally:
                 idle.put(drivers)
 
-        killed, steps = kill_at("", runner_dies=False)
+        known: list[str] = []
+        if story.rule:
+            # What goes as ever is another story's.
+            known = tell(Story(story.stage), "", runner_dies=False)[1]
+            fargate.faults({"times": 1000} | story.rule)
+        killed, steps = tell(story, "", runner_dies=False)
         assert not killed
         trials = [
-            pool.submit(kill_at, point, runner_dies=number % 2 == 1)
-            for number, point in enumerate(points(steps))
+            pool.submit(tell, story, point, runner_dies=number % 2 == 1)
+            for number, point in enumerate(points([s for s in steps if s not in known]))
         ]
         struck = [trial.result()[0] for trial in trials]
     # How often the driver has to look at something varies: a few may never come to their step.
@@ -118,10 +155,10 @@ def test_killed_during_a_call(fargate: LocalFargate, stage: str, operation: str,
     """ECS got the request, and acts on it before or after the driver is dead."""
     with all_drivers(1) as idle:
         drivers = idle.get()
-        _, steps = attempt(fargate, drivers, stage, "", runner_dies=False)
+        _, steps = attempt(fargate, drivers, Story(stage), "", runner_dies=False)
         for acts_first, runner_dies in itertools.product((False, True), (False, True)):
             rule = {"operation": operation, "hang": 6.0}
             fargate.faults(rule | ({"lose_answer": True} if acts_first else {}))
             kill = f"{bodies(steps)[nth]}+0.3"
-            killed, _ = attempt(fargate, drivers, stage, kill, runner_dies=runner_dies)
+            killed, _ = attempt(fargate, drivers, Story(stage), kill, runner_dies=runner_dies)
             assert killed
