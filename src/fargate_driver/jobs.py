@@ -378,24 +378,19 @@ def linked(temporary: str | None, job_id: str) -> str | None:
 
 
 def unlink(temporary: str | None, job_id: str) -> None:
-    """Remove the link, where there is one.
+    """Remove the link; one that can't be removed goes with the runner's temporary directory.
 
     Args:
         temporary: the runner's TMPDIR.
         job_id: CI_JOB_ID.
-
-    Raises:
-        RecordError: it can't be removed.
     """
     path = _link(temporary, job_id)
     try:
         # In a directory that others may write to, the link could be theirs.
         if path and os.lstat(path).st_uid == os.geteuid():
             os.unlink(path)
-    except FileNotFoundError:
+    except OSError:
         return
-    except OSError as e:
-        raise RecordError(f"{path}: can't be removed: {e.strerror}") from e
 
 
 def _link(temporary: str | None, job_id: str) -> str | None:
