@@ -94,8 +94,7 @@ def watch(steps: str, kill: str) -> None:
     seen: Counter[str] = Counter()
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        writes = event == "open" and (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        if event not in SEEN and not writes:
+        if event not in SEEN and not (event == "open" and writes(*arguments)):
             return
         name = f"{event} {calls()}"
         seen[name] += 1
@@ -108,6 +107,13 @@ def watch(steps: str, kill: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
+
+
+def writes(path: Any, _mode: Any, flags: int | None) -> bool:
+    """Whether a file is opened that may be changed or made by it."""
+    if isinstance(path, int) or path == os.devnull:
+        return False
+    return bool((flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
 
 def calls() -> str:

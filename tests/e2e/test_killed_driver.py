@@ -109,8 +109,14 @@ def attempt(
 def points(steps: list[str]) -> list[str]:
     """When to kill: before each step, and during those that take their time."""
     sent = bodies(steps)
-    during = [step for step in steps if step.startswith(SLOW)]
-    return [*(s for s in steps if s not in sent), *(f"{step}+0.03" for step in during)]
+    before = [step for step in steps if step not in sent]
+    # Of several in a row, which are parts of one, the last.
+    during = [
+        f"{step}+0.03"
+        for step, following in itertools.pairwise([*steps, ""])
+        if step.startswith(SLOW) and step.partition(" #")[0] != following.partition(" #")[0]
+    ]
+    return before + during
 
 
 def bodies(steps: list[str]) -> list[str]:

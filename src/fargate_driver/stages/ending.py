@@ -51,6 +51,7 @@ def end_job(directory: str, cause: str, *, hurry: bool = False) -> None:
         DriverError: a task may still run. The record stays, so that a later call can stop it.
     """
     if not os.path.lexists(directory):
+        pace.forget(Path(directory).parent)
         return
     jobs.check_own(directory)
     problems = []
