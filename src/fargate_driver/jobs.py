@@ -410,6 +410,22 @@ def linked(temporary: str | None, job_id: str) -> str | None:
     return directory
 
 
+def unlink(temporary: str | None, job_id: str) -> None:
+    """Remove the link; one that can't be removed goes with the runner's temporary directory.
+
+    Args:
+        temporary: the runner's TMPDIR.
+        job_id: CI_JOB_ID.
+    """
+    path = _link(temporary, job_id)
+    try:
+        # In a directory that others may write to, the link could be theirs.
+        if path and os.lstat(path).st_uid == os.geteuid():
+            os.unlink(path)
+    except OSError:
+        return
+
+
 def _link(temporary: str | None, job_id: str) -> str | None:
     # The author of the job can set CI_JOB_ID to anything: only a plain number takes part.
     plain = job_id.isascii() and job_id.isdigit() and len(job_id) <= 20

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fargate_driver import jobs, settings
-from fargate_driver.ecs import launch
+from fargate_driver.ecs import launch, pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
 from fargate_driver.errors import DriverError
@@ -49,6 +49,8 @@ def reap(flags: Flags, dry_run: bool) -> int:
         except DriverError as e:
             failed = True
             click.echo(f"could not end {dead.description}: {e}", err=True)
+    if not dry_run:
+        pace.forget(config.task_metadata.directory)
     try:
         _stop_tasks_without_record(config, dry_run=dry_run)
     except EcsError as e:

@@ -48,6 +48,7 @@ def main(flags: Flags) -> int:
     try:
         with lock.for_cleanup(directory):
             end_job(directory, f"the job is over ({status})" if status else "the job is over")
+        jobs.unlink(env.tmpdir, job_id)
     except DriverError as e:
         operator.tell(flags, env, str(e))
         raise
