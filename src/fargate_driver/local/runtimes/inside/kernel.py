@@ -229,14 +229,11 @@ def make_mounts_private() -> None:
 
 
 def change_root(root: str) -> None:
-    """Make the mount at `root` the root file system; the old one stays for `drop_old_root`."""
+    """Make the mount at `root` the root file system and let go of the old one."""
     os.chdir(root)
     # The old root is stacked on the new one, as pivot_root(2) describes; no directory is needed.
+    # Nothing may be looked up before it is gone: `..` in the root would lead to it.
     _check(_libc.pivot_root(b".", b"."), "pivot_root")
-
-
-def drop_old_root() -> None:
-    """Let go of the file system that was the root before `change_root`."""
     _check(_libc.umount2(b".", _DETACH), "let go of the old root")
     os.chdir("/")
 
