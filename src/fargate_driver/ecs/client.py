@@ -62,7 +62,7 @@ class Ecs:
         self._longest_attempt = longest_attempt
         self._uncertain = False
         """Whether an attempt of the latest call may have had its effect unheard."""
-        self._session = _session(target)
+        self._session = session_for(target)
         self._ecs = self._client("ecs")
 
     def run_task(self, request: dict[str, Any], *, chosen: Collection[str] = ()) -> dict[str, Any]:
@@ -326,7 +326,7 @@ class Ecs:
             # Tried again below, where it can be told whether an attempt may have had its effect.
             retries={"mode": "standard", "total_max_attempts": 1},
             # A proxy cannot reach this machine's own loopback.
-            proxies={} if _is_loopback(endpoint) else None,
+            proxies={} if is_loopback(endpoint) else None,
         )
         try:
             return self._session.create_client(service, endpoint_url=endpoint, config=config)
@@ -418,11 +418,18 @@ def _explain(
     return explained, deadline if verdict.retry is Retry.WAIT or not served else 0.0
 
 
-def _session(target: Target) -> Any:
-    """Make a botocore session with the target's Region and credentials."""
+def session_for(target: Target) -> Any:
+    """Make a botocore session with the target's Region and credentials.
+
+    Args:
+        target: where to call, and as whom.
+
+    Raises:
+        EcsError: there are no credentials to assume the target's role with.
+    """
     session = botocore.session.Session()
     session.set_config_variable("region", target.region)
-    if _is_loopback(target.endpoint_url):
+    if is_loopback(target.endpoint_url):
         # An endpoint on this machine is worth no wait for an instance's metadata service.
         session.get_component("credential_provider").remove("iam-role")
         if session.get_credentials() is None:
@@ -457,7 +464,8 @@ class _AssumedRole:
         return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, "assume-role")
 
 
-def _is_loopback(endpoint: str | None) -> bool:
+def is_loopback(endpoint: str | None) -> bool:
+    """Whether an endpoint's URL names this machine, as that of an embedded Fargate does."""
     host = urlsplit(endpoint).hostname if endpoint else None
     if not host:
         return False

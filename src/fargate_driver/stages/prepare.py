@@ -81,7 +81,7 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
             _say_what_is_ignored(this_job)
         longest = this_job.timeout + config.fargate.start_timeout
         owner = owner_of_this_call(env.tmpdir, longest)
-        _start(wanted, this_job, directory, owner)
+        start(wanted, this_job, directory, owner)
         ignore_sigterm()
     except BaseException as e:
         # The runner's cleanup may be far away, or never come.
@@ -97,7 +97,18 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
         raise
 
 
-def _start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> None:
+def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> None:
+    """Start a job's task and connect to it; who calls this ends what is left when it fails.
+
+    Args:
+        wanted: what the job asks for.
+        this_job: whose task it is.
+        directory: the job's directory, which the caller has to itself.
+        owner: for the record.
+
+    Raises:
+        DriverError: there is no usable task.
+    """
     config = wanted.config
     lifetime = config.fargate.max_lifetime or this_job.timeout + _AFTER_THE_JOB
     derived = wanted.images is not None
