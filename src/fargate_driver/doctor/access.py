@@ -159,6 +159,7 @@ def _region(aws: Aws, config: Settings, access: Access) -> Finding:
         parts = value.split(":")
         if value.startswith("arn:") and parts[3] != region:
             found = f"Region is {region}, and {key} is in {parts[3]}"
+            access.blocked = access.blocked or "Region is wrong"
             return wrong("region", found, f"set Region to {parts[3]}, or name another {key}")
     place = aws.target.endpoint_url or "AWS"
     known = region in aws.regions

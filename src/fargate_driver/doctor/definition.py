@@ -82,7 +82,6 @@ def look(described: dict[str, Any] | CallError, config: Settings) -> Iterator[Fi
         yield _no_container(config.fargate.container_name, list(containers), revision)
     else:
         yield from _container(container, config)
-    yield _roles(described)
 
 
 def _fargate(described: dict[str, Any]) -> Iterator[Finding]:
@@ -103,6 +102,10 @@ def _fargate(described: dict[str, Any]) -> Iterator[Finding]:
         yield wrong("size", f"cpu {cpu} with memory {memory} is none of Fargate's sizes", mend)
         return
     yield ok("size", f"{sizes.shown_cpu(cpu)}, {sizes.shown_memory(memory)}")
+    roles = _roles(described)
+    yield roles
+    if roles.status is Status.WRONG:
+        return
     compatible = described.get("compatibilities", [])
     if "FARGATE" not in compatible:
         found = f"ECS finds it fit for {', '.join(compatible) or 'nothing'} only"
