@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from doctor.patient import Patient
 from fargate_driver.doctor.finding import Status
 from fargate_driver.doctor.network import subnets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from doctor.patient import Patient
 
 _DEFAULT = ("ecs:RunTask", "ecs:DescribeTasks", "ecs:StopTask")
 
