@@ -88,6 +88,7 @@ def _musl(root: Path) -> None:
     if not loader or not shutil.which("musl-gcc"):
         pytest.skip("no musl: apt-get install musl musl-tools")
     _busybox(root)
+    (root / "proc").symlink_to("/proc")  # as debootstrap in a container has it
     (root / "lib").mkdir()
     shutil.copy(loader.resolve(), root / "lib" / loader.name)
     program = root / "bin" / "hello"
