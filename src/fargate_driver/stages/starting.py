@@ -101,7 +101,9 @@ class Starter:
                 elsewhere = retry is Retry.NEXT_CAPACITY
                 pause = None if retry is Retry.NEVER else plan.next(elsewhere=elsewhere)
                 if pause is None or time.monotonic() + pause >= self.deadline:
-                    if e.verdict and e.verdict.chosen and not self._wanted.is_operators(e.verdict):
+                    if key := self._wanted.operators(e):
+                        raise DriverError(f"{key}: {e}") from e
+                    if e.verdict and e.verdict.chosen:
                         raise JobConfigurationError(f"{e.verdict.chosen}: {e}") from e
                     raise
                 self._end_launch(e)
