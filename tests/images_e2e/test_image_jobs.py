@@ -42,6 +42,10 @@ def zipped(name: str, text: str) -> bytes:
     return data.getvalue()
 
 
+RUNTIMES = ("user", pytest.param("namespace", marks=pytest.mark.root))
+
+
+@pytest.mark.parametrize("shared_fargate", RUNTIMES, indirect=True, scope="module")
 @pytest.mark.parametrize("kind", ["debian", "busybox", "alone", "musl", "odd"])
 def test_whole_job(fargate: LocalFargate, server: GitLab, store: Path, kind: str) -> None:
     # Tasks of the namespace runtime don't reach this machine's loopback, where GitLab is.

@@ -91,8 +91,9 @@ def main(flags: Flags, script: str, stage: str) -> int:
 
         patience = _LITTLE_PATIENCE if reattach.failed else patience
         why = lost.why(directory, patience, connected=outcome.connected)
-        say(f"{stage}: {outcome.lost}; {why}")
-        operator.tell(flags, env, f"{stage}: {outcome.lost}; {why}")
+        what = outcome.lost if why in outcome.lost else f"{outcome.lost}; {why}"
+        say(f"{stage}: {what}")
+        operator.tell(flags, env, f"{stage}: {what}")
         _end_or_note(connection, access, outcome)
         return exits.system_failed(env)
     return _script_failed(env, directory, outcome.code) if outcome.code else exits.succeeded(env)
