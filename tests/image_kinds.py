@@ -98,7 +98,7 @@ def _musl(root: Path) -> None:
 
 
 def _odd(file: Path) -> None:
-    """A user that isn't root and has no home, another PATH, no /tmp, and an entrypoint that fails."""
+    """A user that isn't root, no home, no /tmp, another PATH, an entrypoint that fails."""
     applets = (
         "cat",
         "chmod",
