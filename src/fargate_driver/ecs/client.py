@@ -308,11 +308,18 @@ class Ecs:
         Raises:
             EcsError: the call failed.
         """
-        answer = self._call(
-            self._client("ec2").describe_network_interfaces,
-            "ec2:DescribeNetworkInterfaces",
-            {"NetworkInterfaceIds": [network_interface]},
-        )
+        try:
+            answer = self._call(
+                self._client("ec2").describe_network_interfaces,
+                "ec2:DescribeNetworkInterfaces",
+                {"NetworkInterfaceIds": [network_interface]},
+            )
+        except EcsError as e:
+            # EC2 may learn of what ECS has made a moment later
+            # (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
+            if e.code == "InvalidNetworkInterfaceID.NotFound":
+                return None
+            raise
         for interface in answer["NetworkInterfaces"]:
             address: str | None = interface.get("Association", {}).get("PublicIp")
             return address

@@ -108,6 +108,20 @@ class Asked:
         self._definitions.forget(self._definition)
         return True
 
+    def named(self, chosen: str) -> str:
+        """What the job's author chose wrongly, by name and value.
+
+        Args:
+            chosen: one of `chosen`.
+        """
+        fargate = self.config.fargate
+        values = {
+            "FARGATE_TASK_DEFINITION": fargate.task_definition,
+            "FARGATE_PLATFORM_VERSION": fargate.platform_version,
+            "image": self.images.image.name if self.images else None,
+        }
+        return f"{chosen} {values[chosen]}"
+
     def is_operators(self, verdict: Verdict) -> bool:
         """Whether an image that can't be used is the operator's, not the job's.
 

@@ -102,7 +102,9 @@ class Starter:
                 pause = None if retry is Retry.NEVER else plan.next(elsewhere=elsewhere)
                 if pause is None or time.monotonic() + pause >= self.deadline:
                     if e.verdict and e.verdict.chosen and not self._wanted.is_operators(e.verdict):
-                        raise JobConfigurationError(f"{e.verdict.chosen}: {e}") from e
+                        raise JobConfigurationError(
+                            f"{self._wanted.named(e.verdict.chosen)}: {e}"
+                        ) from e
                     raise
                 self._end_launch(e)
                 what = f"no capacity on {before}" if elsewhere else "the start failed"
