@@ -16,9 +16,13 @@ from pydantic import (
     field_validator,
 )
 
+from fargate_driver.ecs.endpoint import is_loopback
 from fargate_driver.settings import values
 from fargate_driver.settings.images import Allow, Images
 from fargate_driver.settings.section import Key, Section, key
+
+_EMBEDDED_HELPER = "fargate-helper"
+"""The embedded Fargate's own image with the driver's tools."""
 
 
 class Fargate(Section):
@@ -288,6 +292,12 @@ class Settings(Section):
     images: Images = key("Images", "Run jobs in the images that they ask for.", "a table", Images())
     allow: Allow = key("Allow", "What the authors of jobs may choose.", "a table", Allow())
     chosen_by_job: frozenset[str] = frozenset()
+
+    @property
+    def helper_image(self) -> str | None:
+        """The image with the driver's tools; None where it is missing."""
+        embedded = _EMBEDDED_HELPER if is_loopback(self.fargate.endpoint_url) else None
+        return self.images.helper_image or embedded
 
     @property
     def builds_dir(self) -> str | None:

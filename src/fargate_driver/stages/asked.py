@@ -128,7 +128,7 @@ class Asked:
         Args:
             verdict: why the start failed.
         """
-        return bool(self.images and (self.config.images.helper_image or "") in verdict.raw)
+        return bool(self.images and (self.config.helper_image or "") in verdict.raw)
 
     def parameters(self, public_key: str, lifetime: int) -> dict[str, Any]:
         """What `launch.request` needs to know of it.
