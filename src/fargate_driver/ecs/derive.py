@@ -190,8 +190,9 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
     tools = {"sourceVolume": _TOOLS_VOLUME, "containerPath": TOOLS, "readOnly": True}
     ready = {"containerName": INJECTOR_CONTAINER, "condition": "SUCCESS"}
 
-    def init(port: int) -> list[str]:
-        return [f"{TOOLS}/init", "--port", str(port), *(["--hosts", hosts] if hosts else [])]
+    def init(port: int, *more: str) -> list[str]:
+        names = ["--hosts", hosts] if hosts else []
+        return [f"{TOOLS}/init", "--port", str(port), *more, *names]
 
     user = images.image.user or ("0" if settings.run_as == "root" else None)
     return [
@@ -216,7 +217,8 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
         {
             **_container(config, HELPER_CONTAINER, helper_image, template),
             "essential": True,
-            "entryPoint": init(settings.helper_ssh_port),
+            # As in GitLab's own helper: sources and the like are for the user of the job's image.
+            "entryPoint": init(settings.helper_ssh_port, "--umask", "0"),
             "command": [],
             "user": "0",
             "mountPoints": shared,
