@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,17 @@ from fargate_driver.commands import job_list
 from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.ssh.connection import Connection
+from fargate_driver.ssh.mux import listens
 from fargate_driver.ssh.terminal import open_terminal
 
 if TYPE_CHECKING:
+    from fargate_driver.commands.job_list import Running
     from fargate_driver.flags import Flags
 
 _LOST = 255
 """ssh's exit code where the connection ended (ssh(1), EXIT STATUS)."""
+_PATIENCE = 2.0
+"""Seconds to see whether the job has ended."""
 _WORDS = f"{__name__}.words"
 _SHELLS = {"busybox": ("busybox", "sh")}
 
@@ -69,6 +74,16 @@ def shell(context: click.Context, job: str | None) -> int:
         state_directory=access.state_directory,
         interactive=sys.stdin.isatty(),
     )
-    if code == _LOST and not Path(found.directory).is_dir():
-        say(f"job {found.entry.job} has ended")
+    if code == _LOST and not listens(found.directory):
+        say(_why(found))
     return code
+
+
+def _why(job: Running) -> str:
+    """Why the connection ended; cleanup ends it right before it removes the job's directory."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        if not Path(job.directory).is_dir():
+            return f"job {job.entry.job} has ended"
+        time.sleep(0.05)
+    return f"the connection to job {job.entry.job} was lost"

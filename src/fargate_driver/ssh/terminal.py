@@ -31,6 +31,7 @@ a stage needs two of them: its script's, and another to end it."""
 #
 # The variable keeps a stage's cancel away from what runs here. Programs are looked for as stages
 # do it. Where there is no project's folder yet, the nearest one above it that exists is taken.
+# The shell stays, since SSH servers report no exit code of a program that a signal ended.
 _TERMINAL = r"""
 { [ -O "$1" ] && [ -d "$1" ] && ! [ -L "$1" ]; } || mkdir -m 700 "$1" || exit 91
 [ -f "$1/environment" ] || fargate_make_environment "$1" "$2"
@@ -43,7 +44,6 @@ while [ "$fargate_folder" ] && ! cd "$fargate_folder" 2>/dev/null; do
   fargate_folder=${fargate_folder%/*}
 done
 shift 3
-fargate_name=$1
 case $1 in
   */*) fargate_x=$1 ;;
   *) fargate_find "$1" || {
@@ -52,8 +52,9 @@ case $1 in
   } ;;
 esac
 shift
-unset fargate_umask fargate_q fargate_folder fargate_name
-exec "$fargate_x" "$@"
+trap : INT QUIT
+"$fargate_x" "$@"
+exit $?
 """
 
 
