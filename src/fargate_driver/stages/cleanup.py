@@ -47,7 +47,8 @@ def main(flags: Flags) -> int:
     status = env.variable("CI_JOB_STATUS")
     try:
         with lock.for_cleanup(directory):
-            end_job(directory, f"the job is over ({status})" if status else "the job is over")
+            cause = f"the job is over ({status})" if status else "the job is over"
+            end_job(directory, cause, status or "")
         jobs.unlink(env.tmpdir, job_id)
     except DriverError as e:
         operator.tell(flags, env, str(e))

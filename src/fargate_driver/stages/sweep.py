@@ -69,5 +69,5 @@ def end(dead: Dead) -> bool:
     """
     with lock.for_sweep(dead.directory) as mine:
         if mine:
-            end_job(dead.directory, f"reaped: {dead.why}")
+            end_job(dead.directory, f"reaped: {dead.why}", "reaped")
         return mine
