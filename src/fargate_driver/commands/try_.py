@@ -156,7 +156,7 @@ class _Attempt:
                     (*driver, "--config", str(config.absolute()), *self._driver_flags, "custom"),
                     self._job,
                     self.log,
-                    environment=os.environ,
+                    environment=_environment(),
                     place=_DIRECTORIES,
                     shell=self._shell,
                 )
@@ -172,6 +172,11 @@ class _Attempt:
             self._runner.abort()
         elif first and self._task is not None:
             self._task.cancel()
+
+
+def _environment() -> dict[str, str]:
+    """The environment of the driver's calls: marks for GitLab's log only where they don't show."""
+    return {**os.environ, **({} if sys.stdout.isatty() else {"NO_COLOR": "1"})}
 
 
 def _read_script(script: Path | None, command: tuple[str, ...]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.console import say
+from fargate_driver.console import say, warn
 from fargate_driver.ecs import definitions, derive
 from fargate_driver.ecs.overrides import overrides
 from fargate_driver.gitlab import choices, images
@@ -138,4 +138,4 @@ class Asked:
     def say_warnings(self) -> None:
         """Tell the job's author what of it comes out otherwise than on other executors."""
         for warning in self.images.warnings if self.images else ():
-            say(f"WARNING: {warning}")
+            warn(warning)
