@@ -8,7 +8,7 @@ _DOMAINS = {
     "aws-us-gov": "{region}.console.amazonaws-us-gov.com",
 }
 """The console of each partition that has a public one
-(https://docs.aws.amazon.com/awsconsolehelpdocs/latest/gsg/console-help-gs.html)."""
+(https://docs.aws.amazon.com/general/latest/gr/mgmt-console.html)."""
 
 
 def task_page(task_arn: str, cluster: str) -> str | None:
