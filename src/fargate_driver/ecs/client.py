@@ -323,7 +323,41 @@ class Ecs:
             return address
         return None
 
-    def _client(self, service: str) -> Any:
+    def log_events(
+        self, group: str, stream: str, *, region: str, limit: int, token: str | None = None
+    ) -> tuple[list[dict[str, Any]], str]:
+        """Call CloudWatch Logs' GetLogEvents, which the default IAM policy need not allow.
+
+        Args:
+            group: the log group's name.
+            stream: the log stream's name.
+            region: where they are.
+            limit: events at most, from 1 to 10000.
+            token: where to go on; None for the latest events.
+
+        Returns:
+            The events (`timestamp` in milliseconds since the epoch, `message`), and the token to go
+            on with: the same one where there is nothing more yet.
+
+        Raises:
+            EcsError: the call failed; of the code ResourceNotFoundException where there is no such
+                group or stream, the latter being so until something is logged.
+        """
+        place = {} if token is None else {"nextToken": token}
+        answer = self._call(
+            self._client("logs", region).get_log_events,
+            "logs:GetLogEvents",
+            {
+                "logGroupName": group,
+                "logStreamName": stream,
+                "limit": limit,
+                "startFromHead": token is not None,
+                **place,
+            },
+        )
+        return answer["events"], answer["nextForwardToken"]
+
+    def _client(self, service: str, region: str | None = None) -> Any:
         endpoint = self.target.endpoint_url
         config = Config(
             connect_timeout=min(self._longest_attempt, 10),
@@ -334,7 +368,9 @@ class Ecs:
             proxies={} if _is_loopback(endpoint) else None,
         )
         try:
-            return self._session.create_client(service, endpoint_url=endpoint, config=config)
+            return self._session.create_client(
+                service, region_name=region, endpoint_url=endpoint, config=config
+            )
         except (BotoCoreError, ValueError) as e:
             raise EcsError(f"AWS's {service.upper()} client can't be set up: {e}", service) from e
 

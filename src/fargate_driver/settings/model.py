@@ -122,6 +122,12 @@ class Fargate(Section):
         "a role's ARN like arn:aws:iam::123456789012:role/ci",
         None,
     )
+    print_shell_command: bool = key(
+        "PrintShellCommand",
+        "Say in the job's log how to open a shell in the job's container, on the runner's host.",
+        "true or false",
+        default=False,
+    )
     tags: Annotated[dict[str, str], BeforeValidator(values.tags)] = key(
         "Tags",
         "Tags of the task. Needs the right ecs:TagResource.",

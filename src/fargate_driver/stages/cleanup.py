@@ -49,7 +49,8 @@ def main(flags: Flags) -> int:
     try:
         with lock.for_cleanup(directory):
             left = results.load(directory)
-            end_job(directory, f"the job is over ({status})" if status else "the job is over")
+            cause = f"the job is over ({status})" if status else "the job is over"
+            end_job(directory, cause, status or "")
         if left:
             record.over(left, os.path.dirname(directory), status or "")
         jobs.unlink(env.tmpdir, job_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import stat
 import time
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,10 @@ def main(flags: Flags) -> int:
         _sweep(directory)
         with lock.for_prepare(directory), Section("fargate_start", "starting the job's task"):
             _prepare(loaded.settings, this_job, directory, env)
+        if loaded.settings.fargate.print_shell_command:
+            path = shlex.quote(os.path.abspath(loaded.path))
+            command = f"fargate --config {path} shell {this_job.id}"
+            say(f"for a terminal in it, on the runner's host: {command}")
     except Cancelled:
         say("cancelled while the task started")
         return exits.system_failed(env)
@@ -93,7 +98,7 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
         cancelled = isinstance(e, Cancelled)
         cause = "cancelled while it started" if cancelled else f"it could not start: {e}"
         try:
-            end_job(directory, cause, hurry=cancelled)
+            end_job(directory, cause, "canceled" if cancelled else "not started", hurry=cancelled)
         except DriverError as left:
             say(str(left))
         if config.metrics.text_file:

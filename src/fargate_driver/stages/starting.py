@@ -65,7 +65,8 @@ class Starter:
         self._lifetime = lifetime
         self._directory = directory
         target = launch.target(config)
-        self._record = jobs.JobRecord(directory, this_job.describe(), target, owner)
+        about = this_job.about() | {"image": wanted.images.image.name if wanted.images else ""}
+        self._record = jobs.JobRecord(directory, this_job.describe(), target, owner, about)
         self._public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
         self.ecs = Ecs(target, deadline=self.deadline)
         account = (target.region, target.endpoint_url, target.assume_role)
@@ -144,8 +145,9 @@ class Starter:
             raise
         task_arn = intent.task_arn = str(task["taskArn"])
         intent.size = _size(task, self._config.fargate.container_name)
+        intent.capacity = str(task.get("capacityProviderName") or task.get("launchType") or "")
+        intent.definition = definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
         self._save_or_stop(task_arn)
-        definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
         say(f"started task {task_arn} ({definition})")
         self.phases["launch"] = time.monotonic() - begun
         log.add(task=task_arn.rpartition("/")[2])

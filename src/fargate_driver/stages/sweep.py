@@ -71,7 +71,7 @@ def end(dead: Dead) -> bool:
     with lock.for_sweep(dead.directory) as mine:
         if mine:
             left = results.load(dead.directory)
-            end_job(dead.directory, f"reaped: {dead.why}")
+            end_job(dead.directory, f"reaped: {dead.why}", "reaped")
             if left:
                 record.over(left, os.path.dirname(dead.directory), "", reaped=True)
         return mine
