@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,10 @@ def jobs(flags: Flags, watch: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_plain(found), indent=2))
         return
+    if watch:
+        # Where they are exported they say what the terminal's size was once.
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
     console = Console(highlight=False)
     if not watch:
         lines = max(_LINES, len(found.running) + _LINES // 2)
