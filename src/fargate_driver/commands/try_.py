@@ -162,7 +162,7 @@ class _Attempt:
                     (*driver, "--config", str(config.absolute()), *self._driver_flags, "custom"),
                     self._job,
                     self.log,
-                    environment=os.environ,
+                    environment=_environment(),
                     place=_DIRECTORIES,
                     shell=self._shell,
                 )
@@ -194,6 +194,11 @@ def _with_images(config: Path, image: str) -> Path:
             held.close()
             return other
     return config
+
+
+def _environment() -> dict[str, str]:
+    """The environment of the driver's calls: marks for GitLab's log only where they don't show."""
+    return {**os.environ, **({} if sys.stdout.isatty() else {"NO_COLOR": "1"})}
 
 
 def _read_script(script: Path | None, command: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,10 @@ _PASSING = (
     MetadataRetrievalError,
 )
 """botocore's errors that may be gone at the next attempt."""
+
+CALLS: Counter[tuple[str, str]] = Counter()
+"""This process's attempts of calls, for the metrics: by operation, and "ok", AWS's error code or
+"no_answer"."""
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
@@ -389,15 +394,19 @@ class Ecs:
         self._uncertain = False
         while True:
             try:
-                return method(**parameters)
+                answer = method(**parameters)
             except (ClientError, BotoCoreError) as e:
                 error, again_until = _explain(e, operation, begun, self._deadline, chosen)
+                CALLS[operation, error.code or "no_answer"] += 1
                 self._uncertain = self._uncertain or not error.refused
                 error.refused = not self._uncertain
                 error.passing = again_until > 0
                 wait = pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads calls
                 if once or time.monotonic() + wait > again_until:
                     raise error from e
+            else:
+                CALLS[operation, "ok"] += 1
+                return answer
             time.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -411,7 +420,7 @@ def _plain(answer: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value.timestamp() if isinstance(value, datetime) else value
         for name, value in answer.items()
-        if name not in ("attributes", "overrides")
+        if name != "overrides"
     }
 
 

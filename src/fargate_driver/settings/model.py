@@ -5,7 +5,7 @@ docs/configuration.md and the error messages are made from it.
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - pydantic reads annotations at run time
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -262,6 +262,30 @@ class SSH(Section):
     )
 
 
+class Costs(Section):
+    """`[Costs]`: what the job's log says about costs."""
+
+    price_file: Annotated[Path, BeforeValidator(values.path)] = key(
+        "PriceFile",
+        "Prices that win over the packaged ones; `fargate prices update` writes it, and it need "
+        "not exist. A relative path counts from the folder of this file.",
+        "a path",
+        Path("fargate-prices.json"),
+    )
+
+
+class Metrics(Section):
+    """`[Metrics]`: numbers for Prometheus."""
+
+    text_file: Annotated[Path, BeforeValidator(values.metrics_file)] | None = key(
+        "TextFile",
+        "Write metrics into this file, in a folder that node_exporter's textfile collector reads "
+        "and the driver may write to. A relative path counts from the folder of this file.",
+        "a path that ends with .prom",
+        None,
+    )
+
+
 class Settings(Section):
     """The whole file, with flags and the job's choice applied.
 
@@ -297,6 +321,8 @@ class Settings(Section):
     )
     images: Images = key("Images", "Run jobs in the images that they ask for.", "a table", Images())
     allow: Allow = key("Allow", "What the authors of jobs may choose.", "a table", Allow())
+    costs: Costs = key("Costs", "What the job's log says about costs.", "a table", Costs())
+    metrics: Metrics = key("Metrics", "Numbers for Prometheus.", "a table", Metrics())
     chosen_by_job: frozenset[str] = frozenset()
 
     @property
@@ -324,6 +350,8 @@ SECTIONS: dict[str, type[Section]] = {
     "SSH": SSH,
     "Images": Images,
     "Allow": Allow,
+    "Costs": Costs,
+    "Metrics": Metrics,
 }
 LISTS = {"Capacity"}
 """The sections that a file may have more than one of: `[[Capacity]]`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.console import say
+from fargate_driver.console import say, warn
 from fargate_driver.ecs import definitions, derive
 from fargate_driver.ecs.errors import TaskStoppedError
 from fargate_driver.ecs.overrides import overrides
@@ -163,4 +163,4 @@ class Asked:
     def say_warnings(self) -> None:
         """Tell the job's author what of it comes out otherwise than on other executors."""
         for warning in self.images.warnings if self.images else ():
-            say(f"WARNING: {warning}")
+            warn(warning)

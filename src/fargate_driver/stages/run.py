@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import _signal as signal  # as in cli.py
 import os
+import time
 
 from fargate_driver import jobs
 from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits
 from fargate_driver.gitlab.environment import RunnerEnvironment
-from fargate_driver.gitlab.stages import is_helpers
+from fargate_driver.gitlab.stages import LAST, is_helpers
+from fargate_driver.metrics import results
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.ssh.errors import MasterGoneError
 from fargate_driver.ssh.session import Outcome, end_stage, run_script
@@ -50,6 +52,7 @@ def main(flags: Flags, script: str, stage: str) -> int:
     Raises:
         DriverError: the script was not run.
     """
+    begun = time.monotonic()
     cancel = _Cancel()
     env = RunnerEnvironment.from_environ(os.environ)
     directory = _job_directory(flags, env)
@@ -81,6 +84,7 @@ def main(flags: Flags, script: str, stage: str) -> int:
             outcome = Outcome(None, f"{e}; a new connection failed: {again}", cancelled=False)
     except OSError as e:
         raise DriverError(f"{stage}: the script {script} can't be read: {e.strerror}") from e
+    _note(directory, stage, time.monotonic() - begun, outcome, canceled=cancel.wanted)
     if cancel.wanted or outcome.cancelled:
         say(f"{stage}: {outcome.lost or 'cancelled'}")
         if not outcome.connected:
@@ -92,6 +96,20 @@ def main(flags: Flags, script: str, stage: str) -> int:
         _end_or_note(connection, access, outcome)
         return exits.system_failed(env)
     return exits.script_failed(env, outcome.code) if outcome.code else exits.succeeded(env)
+
+
+def _note(directory: str, stage: str, seconds: float, outcome: Outcome, *, canceled: bool) -> None:
+    """Leave the result for the metrics, and tell the job's author what the task costs."""
+    if canceled or outcome.cancelled:
+        result = "canceled"
+    else:
+        result = "lost" if outcome.code is None else str(outcome.code)
+    results.note_stage(directory, stage, seconds, result)
+    if stage == LAST:
+        from fargate_driver.costs import bill
+
+        if found := bill.load(directory):
+            say(found.words())
 
 
 def _job_directory(flags: Flags, env: RunnerEnvironment) -> str:
