@@ -51,9 +51,11 @@ class Launch:
         task_arn: the started task, once it is known.
         refused: whether ECS answered that it started nothing.
         size: the task's cpu and memory, and those of the job's container, in RunTask's form.
+        definition: the task definition that it was started from, `family:revision`.
+        capacity: the capacity provider that ECS took, or the launch type.
     """
 
-    __slots__ = ("created", "refused", "request", "size", "task_arn")
+    __slots__ = ("capacity", "created", "definition", "refused", "request", "size", "task_arn")
 
     def __init__(
         self,
@@ -61,13 +63,18 @@ class Launch:
         created: Moment,
         task_arn: str | None = None,
         refused: bool = False,
+        *,
         size: dict[str, Any] | None = None,
+        definition: str = "",
+        capacity: str = "",
     ) -> None:
         self.request = request
         self.created = created
         self.task_arn = task_arn
         self.refused = refused
         self.size = size or {}
+        self.definition = definition
+        self.capacity = capacity
 
     @property
     def replayable(self) -> bool:
@@ -83,11 +90,20 @@ class JobRecord:
         description: job, pipeline and project, for people.
         target: where ECS is called.
         owner: how a later process can see whether the job is over.
+        about: what commands show of the job, by name; empty in records of older versions.
     """
 
-    __slots__ = ("description", "directory", "launches", "owner", "target")
+    __slots__ = ("about", "description", "directory", "launches", "owner", "target")
 
-    def __init__(self, directory: str, description: str, target: Target, owner: Owner) -> None:
+    def __init__(
+        self,
+        directory: str,
+        description: str,
+        target: Target,
+        owner: Owner,
+        about: dict[str, str] | None = None,
+    ) -> None:
+        self.about = about or {}
         self.directory = directory
         self.description = description
         self.target = target
@@ -110,6 +126,7 @@ class JobRecord:
         data = {
             "version": VERSION,
             "description": self.description,
+            "about": self.about,
             "owner": self.owner._asdict(),
             "target": {name: getattr(self.target, name) for name in Target.__slots__},
             "launches": [
@@ -332,13 +349,19 @@ def load(directory: str) -> JobRecord | None:
                 f" {data['version']}, this one knows {VERSION}); finish the job with that one"
             )
         owner = Owner(**data["owner"] | {"began": Moment(*data["owner"]["began"])})
-        record = JobRecord(directory, data["description"], Target(**data["target"]), owner)
+        record = JobRecord(
+            directory,
+            data["description"],
+            Target(**data["target"]),
+            owner,
+            dict(data.get("about") or {}),
+        )
         record.launches = [
             Launch(**launch | {"created": Moment(*launch["created"])})
             for launch in data["launches"]
         ]
         _check_types(record)
-    except (KeyError, TypeError) as e:
+    except (KeyError, TypeError, ValueError) as e:
         raise RecordError(f"{path}: the job's record is damaged: {e!r}") from e
     return record
 
@@ -350,6 +373,7 @@ def _check_types(record: JobRecord) -> None:
     found: list[tuple[object, tuple[type, ...]]] = [
         *((value, text) for value in (record.description, target.region, target.cluster)),
         *((value, maybe) for value in (target.endpoint_url, target.assume_role)),
+        *((value, text) for value in record.about.values()),
     ]
     names = ("machine", "pid_namespace", "mount_namespace", "temporary")
     found += [(getattr(owner, name), text) for name in names]
@@ -360,6 +384,8 @@ def _check_types(record: JobRecord) -> None:
             (launch.size, (dict,)),
             (launch.task_arn, maybe),
             (launch.refused, (bool,)),
+            (launch.definition, text),
+            (launch.capacity, text),
         ]
     for moment in (owner.began, *(launch.created for launch in record.launches)):
         found += [(moment.epoch, number), (moment.boot, text), (moment.uptime, number)]

@@ -39,7 +39,7 @@ def shared_fargate(
     image_kinds.add(store, "service")
     helper = write_helper(tmp_path_factory.mktemp("bin"))
     with local_fargate(
-        tmp_path_factory.mktemp("f") / "l", path=helper, runtime=request.param
+        tmp_path_factory.mktemp("f") / "l", path=helper, runtime=request.param, images=True
     ) as running:
         yield running
 

@@ -38,7 +38,7 @@ def record(directory: Path) -> jobs.JobRecord:
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     saved = record(tmp_path)
     saved.launches.append(
-        jobs.Launch({"clientToken": "t", "tags": []}, MOMENT, "arn:task", True, SIZE)
+        jobs.Launch({"clientToken": "t", "tags": []}, MOMENT, "arn:task", True, size=SIZE)
     )
     saved.save()
     loaded = jobs.load(str(tmp_path))
@@ -52,6 +52,26 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert (launch.created, launch.size) == (MOMENT, SIZE)
     assert (launch.task_arn, launch.refused) == ("arn:task", True)
     assert loaded.task_arn == "arn:task"
+
+
+def test_records_of_older_versions_are_loaded(tmp_path: Path) -> None:
+    saved = record(tmp_path)
+    saved.about = {"job": "7", "image": "alpine"}
+    saved.launches.append(jobs.Launch({}, MOMENT, definition="a:1", capacity="FARGATE"))
+    saved.save()
+    loaded = jobs.load(str(tmp_path))
+    assert loaded
+    assert loaded.about == saved.about
+    assert (loaded.launches[0].definition, loaded.launches[0].capacity) == ("a:1", "FARGATE")
+    file = tmp_path / "record.json"
+    data = json.loads(file.read_text())
+    del data["about"]
+    del data["launches"][0]["definition"]
+    del data["launches"][0]["capacity"]
+    file.write_text(json.dumps(data))
+    old = jobs.load(str(tmp_path))
+    assert old
+    assert (old.about, old.launches[0].definition, old.launches[0].capacity) == ({}, "", "")
 
 
 @given(text=st.text())
@@ -72,6 +92,7 @@ ACCESS: dict[str, Any] = {
     "user": "root",
     "host": "127.0.0.9",
     "port": 2222,
+    "wrapper_shell": "/bin/sh",
     "shell": "bash",
     "init_pid": 1,
     "state_directory": "/home/a=b/.fargate-1",

@@ -176,7 +176,7 @@ def _split(config: Settings, base: Base | None) -> tuple[dict[str, Any], list[di
 def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[dict[str, Any]]:
     """The containers without which there is no job."""
     settings = config.images
-    helper_image = str(settings.helper_image)
+    helper_image = str(config.helper_image)
     name = config.fargate.container_name
     if name in (INJECTOR_CONTAINER, HELPER_CONTAINER):
         raise DriverError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.console import say
+from fargate_driver.console import say, warn
 from fargate_driver.ecs import definitions, derive
 from fargate_driver.ecs.errors import TaskStoppedError
 from fargate_driver.ecs.overrides import overrides
@@ -110,6 +110,20 @@ class Asked:
         self._definitions.forget(self._definition)
         return True
 
+    def named(self, chosen: str) -> str:
+        """What the job's author chose wrongly, by name and value.
+
+        Args:
+            chosen: one of `chosen`.
+        """
+        fargate = self.config.fargate
+        values = {
+            "FARGATE_TASK_DEFINITION": fargate.task_definition,
+            "FARGATE_PLATFORM_VERSION": fargate.platform_version,
+            "image": self.images.image.name if self.images else None,
+        }
+        return f"{chosen} {values[chosen]}"
+
     def operators(self, error: EcsError | TaskStoppedError) -> str:
         """Which of the operator's images can't be used; "" for none of them.
 
@@ -123,7 +137,7 @@ class Asked:
             return ""
         containers = error.task.get("containers") or ()
         failed = {one.get("image") for one in containers if one.get("reason")}
-        if self.config.images.helper_image in failed:
+        if self.config.helper_image in failed:
             return "[Images] HelperImage"
         return "[Images] DefaultImage" if self.config.images.default_image in failed else ""
 
@@ -149,4 +163,4 @@ class Asked:
     def say_warnings(self) -> None:
         """Tell the job's author what of it comes out otherwise than on other executors."""
         for warning in self.images.warnings if self.images else ():
-            say(f"WARNING: {warning}")
+            warn(warning)

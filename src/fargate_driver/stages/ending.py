@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fargate_driver import jobs
+from fargate_driver import history, jobs
 from fargate_driver.ecs import pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
@@ -37,7 +37,9 @@ _STARTED_NOTHING = {
 other reasons, such as credentials that have expired since, proves nothing."""
 
 
-def end_job(directory: str, cause: str, *, hurry: bool = False, again: bool = False) -> None:
+def end_job(
+    directory: str, cause: str, state: str = "", *, hurry: bool = False, again: bool = False
+) -> None:
     """Stop every task of a job, close its connection and remove its record.
 
     Everything is tried, whatever fails; calling it again goes on where it stopped. The caller has
@@ -46,6 +48,7 @@ def end_job(directory: str, cause: str, *, hurry: bool = False, again: bool = Fa
     Args:
         directory: the job's directory; one that is gone is fine.
         cause: why, for StopTask's reason.
+        state: what became of the job, for the history.
         hurry: all must be over in 10 s.
         again: another try of the job comes, in the same directory and process.
 
@@ -58,7 +61,7 @@ def end_job(directory: str, cause: str, *, hurry: bool = False, again: bool = Fa
         return
     jobs.check_own(directory)
     problems = []
-    lost = None
+    lost = record = None
     try:
         record = jobs.load(directory)
         if record:
@@ -79,6 +82,9 @@ def end_job(directory: str, cause: str, *, hurry: bool = False, again: bool = Fa
         jobs.empty(directory, but=jobs.PREPARE)
     else:
         jobs.remove(directory)
+        if record:
+            parent = os.path.dirname(directory)
+            history.append(parent, history.entry(record, state or "ended"))
         pace.forget(Path(directory).parent)
     if lost:
         raise lost
