@@ -17,10 +17,11 @@ PROJECT = "/builds/group/project"
 class OperatedJob(JobCalls):
     """A job, prepared, whose script waits for a file in its project's folder."""
 
-    def __init__(self, directory: Path, config: Path, number: int) -> None:
+    def __init__(self, directory: Path, config: Path, number: int, **variables: str) -> None:
         super().__init__(directory, config, number)
         self.number = str(number)
-        prepared = self.call("prepare", CI_PROJECT_DIR=PROJECT)
+        prepared = self.call("prepare", CI_PROJECT_DIR=PROJECT, **variables)
+        self.prepared = prepared.stderr
         assert prepared.returncode == 0, prepared.stderr
         script = self.script(
             f"mkdir -p {PROJECT}; cd {PROJECT}; echo $$ >{number}.pid\n"
