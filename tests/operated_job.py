@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from driver_calls import JobCalls
 from local_fargate import FARGATE, until
@@ -17,8 +17,16 @@ PROJECT = "/builds/group/project"
 class OperatedJob(JobCalls):
     """A job, prepared, whose script waits for a file in its project's folder."""
 
-    def __init__(self, directory: Path, config: Path, number: int, **variables: str) -> None:
-        super().__init__(directory, config, number)
+    def __init__(
+        self,
+        directory: Path,
+        config: Path,
+        number: int,
+        *,
+        info: dict[str, Any] | None = None,
+        **variables: str,
+    ) -> None:
+        super().__init__(directory, config, number, **({"job_info": info} if info else {}))
         self.number = str(number)
         prepared = self.call("prepare", CI_PROJECT_DIR=PROJECT, **variables)
         self.prepared = prepared.stderr

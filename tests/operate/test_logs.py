@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
+import socket
 import subprocess
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import botocore.session
 import pytest
 
+from fargate_driver import jobs
+from fargate_driver.commands import logs
 from local_fargate import LocalFargate, until
-from tmux import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from operated_job import OperatedJob
 
@@ -54,11 +56,15 @@ def job(make_job: MakeJob, fargate: LocalFargate) -> OperatedJob:
     return make_job(FARGATE_TASK_DEFINITION="logged")
 
 
-def write(job: OperatedJob, text: str) -> None:
-    """Write to the container's log."""
-    script = f"printf %b {shlex.quote(text)} >/proc/1/fd/2"
-    done = job.fargate("shell", job.number, "--", "sh", "-c", script)
-    assert done.returncode == 0, done.stderr
+def disturb(job: OperatedJob) -> None:
+    """Let the container's sshd log a line."""
+    records = Path(tomllib.loads(job.config.read_text())["TaskMetadata"]["Directory"])
+    (directory,) = records.glob(f"{job.number}-*")
+    access = jobs.load_access(str(directory))
+    assert access
+    with socket.create_connection((access.host, access.port), 10) as connection:
+        connection.sendall(b"no SSH\r\n")
+        connection.recv(1000)
 
 
 def test_the_jobs_log_says_how_to_open_a_terminal(job: OperatedJob) -> None:
@@ -67,17 +73,13 @@ def test_the_jobs_log_says_how_to_open_a_terminal(job: OperatedJob) -> None:
 
 
 def test_lines_of_the_container(job: OperatedJob) -> None:
-    write(job, "plain\\n\\033[31mred\\033[0m \\033]0;title\\007x\\n")
-    until(lambda: "plain\n" in job.fargate("logs", job.number).stdout)
-    raw = job.fargate("logs", job.number).stdout
-    assert "\x1b[31mred\x1b[0m \x1b]0;title\x07x\n" in raw
+    until(lambda: "Accepted publickey" in job.fargate("logs", job.number).stdout)
 
 
-def test_on_a_terminal_lines_can_only_be_coloured(job: OperatedJob, tmp_path: Path) -> None:
-    write(job, "\\033[31mred\\033[0m \\033]0;title\\007x\\033[2J\\rz\\n")
-    with terminal(tmp_path, job.command("logs", job.number)) as shown:
-        shown.wait_for("red ]0;titlex[2Jz")
-        assert shown.wait() == 0
+def test_on_a_terminal_lines_can_only_be_coloured() -> None:
+    hostile = "\x1b[31mred\x1b[0m\t\x1b]0;title\x07x\x1b[2J\rz\x9b2J\x1b[1;5Hä"
+    shown = logs.harmless(hostile)
+    assert shown == "\x1b[31mred\x1b[0m\t]0;titlex[2Jz2J[1;5Hä"
 
 
 def test_following_to_the_end_of_the_job(job: OperatedJob) -> None:
@@ -85,13 +87,15 @@ def test_following_to_the_end_of_the_job(job: OperatedJob) -> None:
         job.command("logs", "--follow", job.number), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
-        write(job, "later\\n")
-        assert "later\n" in iter(process.stdout.readline, "")
+        lines = iter(process.stdout.readline, "")
+        assert any("Accepted publickey" in line for line in lines)
+        disturb(job)
+        assert any("invalid format" in line for line in lines)
         job.end()
         process.communicate(timeout=60)
     assert process.returncode == 0
     # It is in the history now.
-    assert "later\n" in job.fargate("logs", job.number).stdout
+    assert "invalid format" in job.fargate("logs", job.number).stdout
 
 
 def test_what_can_not_be_shown(make_job: MakeJob, fargate: LocalFargate) -> None:
