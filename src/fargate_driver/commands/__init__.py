@@ -24,6 +24,7 @@ COMMANDS = {
         "helper_image",
         "Print how to build and push the tools image.",
     ),
+    "prices": ("prices", "prices", "Show what tasks cost, or fetch AWS's prices."),
     "local": ("local", "local", "Run the embedded Fargate."),
 }
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import random
 import time
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.config import Config
@@ -25,6 +24,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
+from fargate_driver.ecs.endpoint import is_loopback
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ _PASSING = (
     MetadataRetrievalError,
 )
 """botocore's errors that may be gone at the next attempt."""
+
+CALLS: Counter[tuple[str, str]] = Counter()
+"""This process's attempts of calls, for the metrics: by operation, and "ok", AWS's error code or
+"no_answer"."""
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
@@ -308,11 +312,18 @@ class Ecs:
         Raises:
             EcsError: the call failed.
         """
-        answer = self._call(
-            self._client("ec2").describe_network_interfaces,
-            "ec2:DescribeNetworkInterfaces",
-            {"NetworkInterfaceIds": [network_interface]},
-        )
+        try:
+            answer = self._call(
+                self._client("ec2").describe_network_interfaces,
+                "ec2:DescribeNetworkInterfaces",
+                {"NetworkInterfaceIds": [network_interface]},
+            )
+        except EcsError as e:
+            # EC2 may learn of what ECS has made a moment later
+            # (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
+            if e.code == "InvalidNetworkInterfaceID.NotFound":
+                return None
+            raise
         for interface in answer["NetworkInterfaces"]:
             address: str | None = interface.get("Association", {}).get("PublicIp")
             return address
@@ -360,7 +371,7 @@ class Ecs:
             # Tried again below, where it can be told whether an attempt may have had its effect.
             retries={"mode": "standard", "total_max_attempts": 1},
             # A proxy cannot reach this machine's own loopback.
-            proxies={} if _is_loopback(endpoint) else None,
+            proxies={} if is_loopback(endpoint) else None,
         )
         try:
             return self._session.create_client(
@@ -383,15 +394,19 @@ class Ecs:
         self._uncertain = False
         while True:
             try:
-                return method(**parameters)
+                answer = method(**parameters)
             except (ClientError, BotoCoreError) as e:
                 error, again_until = _explain(e, operation, begun, self._deadline, chosen)
+                CALLS[operation, error.code or "no_answer"] += 1
                 self._uncertain = self._uncertain or not error.refused
                 error.refused = not self._uncertain
                 error.passing = again_until > 0
                 wait = pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads calls
                 if once or time.monotonic() + wait > again_until:
                     raise error from e
+            else:
+                CALLS[operation, "ok"] += 1
+                return answer
             time.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -405,7 +420,7 @@ def _plain(answer: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value.timestamp() if isinstance(value, datetime) else value
         for name, value in answer.items()
-        if name not in ("attributes", "overrides")
+        if name != "overrides"
     }
 
 
@@ -458,7 +473,7 @@ def _session(target: Target) -> Any:
     """Make a botocore session with the target's Region and credentials."""
     session = botocore.session.Session()
     session.set_config_variable("region", target.region)
-    if _is_loopback(target.endpoint_url):
+    if is_loopback(target.endpoint_url):
         # An endpoint on this machine is worth no wait for an instance's metadata service.
         session.get_component("credential_provider").remove("iam-role")
         if session.get_credentials() is None:
@@ -491,15 +506,3 @@ class _AssumedRole:
 
     def load_credentials(self) -> DeferredRefreshableCredentials:
         return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, "assume-role")
-
-
-def _is_loopback(endpoint: str | None) -> bool:
-    host = urlsplit(endpoint).hostname if endpoint else None
-    if not host:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

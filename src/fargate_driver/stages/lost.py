@@ -8,6 +8,7 @@ from fargate_driver import jobs
 from fargate_driver.ecs import diagnosis, watch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.errors import DriverError
+from fargate_driver.metrics import results
 
 _ONE_LOOK = 5.0
 """Seconds that one look may take while a new connection is tried."""
@@ -67,6 +68,7 @@ def _look(directory: str, deadline: float) -> tuple[str, str]:
     task = ecs.describe_task(record.task_arn)
     if task and task.get("desiredStatus") == "STOPPED":
         verdict = diagnosis.of_stopped_task(watch.until_stopped(ecs, task))
+        results.note_verdict(directory, verdict.name)
         said = verdict.raw or "ECS gives no reason"
         return verdict.beside(f"the task stopped: {said}"), "STOPPED"
     return "", str(task.get("lastStatus")) if task else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.console import say
+from fargate_driver.console import say, warn
 from fargate_driver.ecs.words import one_line
 from fargate_driver.ssh.services import look
 
@@ -61,7 +61,7 @@ def check(connection: Connection, services: Sequence[Service], watcher: Watch) -
                 f" (HEALTHCHECK_TCP_PORT): {state}"
             )
         elif containers.get(service.container, {}).get("lastStatus") == "STOPPED":
-            say(f"WARNING: service {service.name} ended: {state}")
+            warn(f"service {service.name} ended: {state}")
     _warn_of_names(services, seen.unknown)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fargate_driver import jobs
 from fargate_driver.errors import DriverError
+from fargate_driver.metrics import record, results
 from fargate_driver.owner import why_over
 from fargate_driver.stages import lock
 from fargate_driver.stages.ending import end_job
@@ -69,5 +70,8 @@ def end(dead: Dead) -> bool:
     """
     with lock.for_sweep(dead.directory) as mine:
         if mine:
+            left = results.load(dead.directory)
             end_job(dead.directory, f"reaped: {dead.why}", "reaped")
+            if left:
+                record.over(left, os.path.dirname(dead.directory), "", reaped=True)
         return mine
