@@ -42,7 +42,12 @@ def main() -> None:
             shown.send("C-c")
         with terminal(Path(name), running[1].command("shell", "48151624"), height=12) as shown:
             time.sleep(2)
-            for line in ("PS1='job # '; clear", "pwd", "ps -o pid,args | head -4", "nproc"):
+            for line in (
+                "PS1='job # '; clear",
+                "pwd; whoami",
+                "env | grep -c ^CI_",
+                "ps -e -o pid,comm | grep -e sleep -e bash; tput setaf 2; df -h . ; tput sgr0",
+            ):
                 shown.type(line)
                 time.sleep(1)
             draw(shown, "fargate shell 48151624", "shell")

@@ -9,6 +9,7 @@ from driver_calls import JobCalls
 from local_fargate import FARGATE, until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 PROJECT = "/builds/group/project"
@@ -22,13 +23,12 @@ class OperatedJob(JobCalls):
         directory: Path,
         config: Path,
         number: int,
-        *,
+        variables: Mapping[str, str] | None = None,
         info: dict[str, Any] | None = None,
-        **variables: str,
     ) -> None:
         super().__init__(directory, config, number, **({"job_info": info} if info else {}))
         self.number = str(number)
-        prepared = self.call("prepare", CI_PROJECT_DIR=PROJECT, **variables)
+        prepared = self.call("prepare", CI_PROJECT_DIR=PROJECT, **(variables or {}))
         self.prepared = prepared.stderr
         assert prepared.returncode == 0, prepared.stderr
         script = self.script(

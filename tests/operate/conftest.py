@@ -35,7 +35,7 @@ def make_job(
     def make(**variables: str) -> OperatedJob:
         number = next(numbers)
         directory = tmp_path_factory.mktemp(f"job-{number}")
-        job = OperatedJob(directory, fargate.config, number, **variables)
+        job = OperatedJob(directory, fargate.config, number, variables)
         made.append(job)
         return job
 
