@@ -9,6 +9,7 @@ import threading
 import time
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -22,7 +23,6 @@ from local_fargate import FARGATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def product(usage: str, price: str, region: str = "us-east-1", currency: str = "USD") -> str:
@@ -91,7 +91,9 @@ def test_the_packaged_prices_are_sourced_and_plausible(tmp_path: Path) -> None:
 
 def test_rows_of_the_operators_file_win(tmp_path: Path) -> None:
     own = tmp_path / "prices.json"
-    mine = Price("us-east-1", "X86_64", True, Decimal("0.012"), Decimal(0), None, "bill", "2026-01-02")
+    mine = Price(
+        "us-east-1", "X86_64", True, Decimal("0.012"), Decimal(0), None, "bill", "2026-01-02"
+    )
     price_files.write(own, [mine])
     known = price_files.known(own)
     assert known[mine.key] == mine
@@ -100,7 +102,14 @@ def test_rows_of_the_operators_file_win(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{}", '{"prices": [{}]}', '{"prices": [{"vcpu_hour": "NaN"}]}', "[" * 100000, '{"prices": 3}'],
+    [
+        "",
+        "{}",
+        '{"prices": [{}]}',
+        '{"prices": [{"vcpu_hour": "NaN"}]}',
+        "[" * 100000,
+        '{"prices": 3}',
+    ],
 )
 def test_a_damaged_file_is_one_line(tmp_path: Path, content: str) -> None:
     own = tmp_path / "prices.json"
@@ -135,7 +144,10 @@ KNOWN = {p.key: p for p in parse(PRODUCTS, "2026-01-02")}
 def test_a_task_is_billed_by_its_size(change: dict[str, Any], hourly: float | None) -> None:
     found = bill({**TASK, **change}, "us-east-1", KNOWN)
     assert found is not None
-    assert (found.begun, found.hourly) == (1010.0, hourly if hourly is None else pytest.approx(hourly))
+    assert (found.begun, found.hourly) == (
+        1010.0,
+        hourly if hourly is None else pytest.approx(hourly),
+    )
     assert "2 vCPU, 4 GB" in found.size
 
 
@@ -152,7 +164,9 @@ def test_a_minute_is_billed_at_least(tmp_path: Path) -> None:
     found = bills.load(str(tmp_path))
     assert found is not None
     assert found.cost() == pytest.approx(0.1, abs=0.001)
-    assert re.fullmatch(r"the task has run for \d+ s with 2 vCPU: about \$0\.10 on AWS", found.words())
+    assert re.fullmatch(
+        r"the task has run for \d+ s with 2 vCPU: about \$0\.10 on AWS", found.words()
+    )
     assert bills.Bill("2 vCPU", 6.0, now - 600).cost() == pytest.approx(1, abs=0.05)
 
 
@@ -175,10 +189,14 @@ class _PriceList(BaseHTTPRequestHandler):
     requests: ClassVar[list[tuple[str | None, dict[str, Any]]]] = []
     denied: ClassVar[bool] = False
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+    def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.requests.append((self.headers["X-Amz-Target"], body))
-        answer: dict[str, Any] = {"FormatVersion": "aws_v1", "PriceList": PRODUCTS[:3], "NextToken": "2"}
+        answer: dict[str, Any] = {
+            "FormatVersion": "aws_v1",
+            "PriceList": PRODUCTS[:3],
+            "NextToken": "2",
+        }
         if body.get("NextToken"):
             answer = {"FormatVersion": "aws_v1", "PriceList": PRODUCTS[3:]}
         if self.denied:
@@ -218,7 +236,9 @@ def test_update_fetches_all_pages_and_keeps_own_spot_rows(
     tmp_path: Path, price_list: type[_PriceList]
 ) -> None:
     own = tmp_path / "prices.json"
-    spot = Price("us-east-1", "X86_64", True, Decimal("0.012"), Decimal(0), None, "bill", "2026-01-02")
+    spot = Price(
+        "us-east-1", "X86_64", True, Decimal("0.012"), Decimal(0), None, "bill", "2026-01-02"
+    )
     price_files.write(own, [spot])
     done = prices("prices", "update", "--file", str(own))
     assert (done.stdout, done.stderr, done.returncode) == (
@@ -241,3 +261,24 @@ def test_update_without_the_right_says_which(tmp_path: Path, price_list: type[_P
     assert "pricing:GetProducts" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not own.exists()
+
+
+def test_the_documented_rows_are_prices(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "costs.md").read_text()
+    (block,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    own = tmp_path / "prices.json"
+    own.write_text(block)
+    assert [price.spot for price in price_files.read(own)] == [True]
+
+
+def test_list_shows_a_dash_for_what_is_unknown(tmp_path: Path) -> None:
+    config = tmp_path / "fargate.toml"
+    config.write_text(
+        '[Fargate]\nCluster = "ci"\nRegion = "us-east-1"\nSubnet = "subnet-0abc"\n'
+        'SecurityGroup = "sg-0abc"\n[TaskMetadata]\nDirectory = "records"\n'
+        '[SSH]\nUsername = "root"\n'
+    )
+    done = prices("--config", str(config), "prices", "list")
+    assert done.returncode == 0, done.stderr
+    (row,) = [line.split() for line in done.stdout.splitlines() if "us-east-2" in line]
+    assert row[:5] == ["us-east-2", "X86_64", "0.04048", "0.004445", "\u2013"]
