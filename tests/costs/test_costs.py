@@ -13,16 +13,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from rich.console import Console
 
+from fargate_driver.commands.job_costs import by_project, table
 from fargate_driver.costs import bill as bills
 from fargate_driver.costs import prices as price_files
 from fargate_driver.costs.price_list import parse
 from fargate_driver.costs.prices import PACKAGED, Price, PriceFileError
 from fargate_driver.costs.task import bill
+from fargate_driver.ecs.target import Target
+from fargate_driver.history import Entry
 from local_fargate import FARGATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def ended(project: str, cost: str, task_arn: str = "arn") -> Entry:
+    """A job that is over."""
+    return Entry(
+        job="1",
+        name="test",
+        pipeline="5",
+        project=project,
+        state="success",
+        image="",
+        definition="ci:1",
+        container="ci",
+        task_arn=task_arn,
+        cpu="1024",
+        memory="2048",
+        capacity="FARGATE",
+        cost=cost,
+        began=0.0,
+        seconds=60.0,
+        target=Target("us-east-1", "ci"),
+    )
 
 
 def product(usage: str, price: str, region: str = "us-east-1", currency: str = "USD") -> str:
@@ -282,3 +308,24 @@ def test_list_shows_a_dash_for_what_is_unknown(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (row,) = [line.split() for line in done.stdout.splitlines() if "us-east-2" in line]
     assert row[:5] == ["us-east-2", "X86_64", "0.04048", "0.004445", "\u2013"]
+
+
+def test_costs_are_summed_by_project() -> None:
+    jobs = [
+        ended(project="a/b", cost="0.5"),
+        ended(project="a/b", cost="0.25"),
+        ended(project="a/b", cost=""),
+        ended(project="c/[red]d", cost="2"),
+        ended(project="a/b", task_arn="", cost=""),
+    ]
+    found = by_project(jobs)
+    assert [(c.project, c.jobs, c.dollars, c.unknown) for c in found] == [
+        ("c/[red]d", 1, 2.0, 0),
+        ("a/b", 3, 0.75, 1),
+    ]
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(table(found))
+    lines = capture.get().splitlines()
+    assert lines[1].split() == ["c/[red]d", "1", "1m00s", "$2.00", "-"]
+    assert lines[2].split() == ["a/b", "3", "3m00s", "$0.75", "1"]

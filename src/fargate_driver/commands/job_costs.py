@@ -28,7 +28,7 @@ class Costs(NamedTuple):
     seconds: float
     dollars: float
     unknown: int
-    """Jobs that had a task of unknown price."""
+    """Jobs whose task has no known price."""
 
 
 def by_project(entries: Iterable[Entry]) -> list[Costs]:
@@ -42,19 +42,21 @@ def by_project(entries: Iterable[Entry]) -> list[Costs]:
     """
     found: dict[str, Costs] = {}
     for entry in entries:
+        if not entry.task_arn:
+            continue  # a start that was refused, of which gitlab-runner may make three
         dollars = cost_of(entry)
         old = found.get(entry.project, Costs(entry.project, 0, 0.0, 0.0, 0))
         found[entry.project] = old._replace(
             jobs=old.jobs + 1,
             seconds=old.seconds + entry.seconds,
             dollars=old.dollars + (dollars or 0.0),
-            unknown=old.unknown + (dollars is None and bool(entry.task_arn)),
+            unknown=old.unknown + (dollars is None),
         )
     return sorted(found.values(), key=lambda costs: (-costs.dollars, costs.project))
 
 
 def cost_of(entry: Entry) -> float | None:
-    """US dollars; None where the task's price is unknown, or there was no task.
+    """US dollars; None where the task's price is unknown.
 
     Args:
         entry: the job.
