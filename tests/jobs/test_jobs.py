@@ -92,6 +92,7 @@ ACCESS: dict[str, Any] = {
     "user": "root",
     "host": "127.0.0.9",
     "port": 2222,
+    "wrapper_shell": "/bin/sh",
     "shell": "bash",
     "init_pid": 1,
     "state_directory": "/home/a=b/.fargate-1",

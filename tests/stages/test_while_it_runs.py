@@ -143,3 +143,15 @@ def test_a_silent_network_is_noticed_within_a_minute_and_ends_with_the_task(
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "nobody hears it" in stderr
+
+
+def test_a_script_that_is_killed_because_its_task_ends_is_no_script_failure(
+    fargate: LocalFargate, job: JobCalls
+) -> None:
+    assert job.call("prepare").returncode == 0
+    access = jobs.load_access(str(directory_of(fargate)))
+    assert access
+    script = f"(sleep 0.1; kill -TERM {access.init_pid}) & kill -KILL $$"
+    done = job.call("run", job.script(script), "build_script")
+    assert done.returncode == 2
+    assert "build_script: the script was ended with its task; the task stopped: " in done.stderr

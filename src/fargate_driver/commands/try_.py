@@ -19,6 +19,9 @@ from fargate_driver import settings
 from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.flags import GLOBAL_FLAGS, Flags
+from fargate_driver.local.directory import CONFIG_NAME, IMAGES_CONFIG_NAME
+from fargate_driver.local.image_store.names import BadNameError, canonical
+from fargate_driver.local.image_store.store import stores_of
 from fargate_driver.runner.console import ConsoleLog
 from fargate_driver.runner.embedded import EmbeddedFargateError, embedded_fargate
 from fargate_driver.runner.executor import Result, Runner
@@ -89,6 +92,8 @@ def try_(
     """
     if flags.config and config is None:
         config = Path(flags.config)
+    if config and image:
+        config = _with_images(config, image)
     job = describe(
         [_read_script(script, command)],
         # Two of these at once, on one configuration, are two jobs.
@@ -100,7 +105,7 @@ def try_(
         services=[_checked(service) for service in services],
         variables=variables,
     )
-    attempt = _Attempt(_driver_flags(flags), job, shell)
+    attempt = _Attempt(_driver_flags(flags), job, shell, images=bool(image))
     try:
         if config is not None:
             flags.config = str(config)
@@ -132,11 +137,12 @@ def try_(
 class _Attempt:
     """One run of the command: a job, and the signals that may end it early."""
 
-    def __init__(self, driver_flags: list[str], job: Job, shell: Shell) -> None:
+    def __init__(self, driver_flags: list[str], job: Job, shell: Shell, *, images: bool) -> None:
         self.signal: signal.Signals | None = None
         self.log = ConsoleLog(lambda: self._end(signal.SIGPIPE))
         self._driver_flags = driver_flags
         self._job = job
+        self._images = images
         self._shell: Shell = shell
         self._runner: Runner | None = None
         self._task: asyncio.Task[object] | None = None
@@ -150,7 +156,7 @@ class _Attempt:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if config is None:
-                    config = await stack.enter_async_context(embedded_fargate())
+                    config = await stack.enter_async_context(embedded_fargate(images=self._images))
                 driver = (sys.executable, "-m", "fargate_driver")
                 self._runner = Runner(
                     (*driver, "--config", str(config.absolute()), *self._driver_flags, "custom"),
@@ -172,6 +178,22 @@ class _Attempt:
             self._runner.abort()
         elif first and self._task is not None:
             self._task.cancel()
+
+
+def _with_images(config: Path, image: str) -> Path:
+    """An embedded Fargate's other configuration, where it has the image that the job asks for."""
+    other = config.with_name(IMAGES_CONFIG_NAME)
+    if config.name != CONFIG_NAME or not other.exists():
+        return config
+    try:
+        name = canonical(image)
+    except BadNameError:
+        return config
+    for store in stores_of(config.parent):
+        if held := store.hold(name):
+            held.close()
+            return other
+    return config
 
 
 def _environment() -> dict[str, str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import random
 import time
 from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.config import Config
@@ -26,6 +24,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
+from fargate_driver.ecs.endpoint import is_loopback
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 
 if TYPE_CHECKING:
@@ -313,11 +312,18 @@ class Ecs:
         Raises:
             EcsError: the call failed.
         """
-        answer = self._call(
-            self._client("ec2").describe_network_interfaces,
-            "ec2:DescribeNetworkInterfaces",
-            {"NetworkInterfaceIds": [network_interface]},
-        )
+        try:
+            answer = self._call(
+                self._client("ec2").describe_network_interfaces,
+                "ec2:DescribeNetworkInterfaces",
+                {"NetworkInterfaceIds": [network_interface]},
+            )
+        except EcsError as e:
+            # EC2 may learn of what ECS has made a moment later
+            # (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
+            if e.code == "InvalidNetworkInterfaceID.NotFound":
+                return None
+            raise
         for interface in answer["NetworkInterfaces"]:
             address: str | None = interface.get("Association", {}).get("PublicIp")
             return address
@@ -365,7 +371,7 @@ class Ecs:
             # Tried again below, where it can be told whether an attempt may have had its effect.
             retries={"mode": "standard", "total_max_attempts": 1},
             # A proxy cannot reach this machine's own loopback.
-            proxies={} if _is_loopback(endpoint) else None,
+            proxies={} if is_loopback(endpoint) else None,
         )
         try:
             return self._session.create_client(
@@ -467,7 +473,7 @@ def _session(target: Target) -> Any:
     """Make a botocore session with the target's Region and credentials."""
     session = botocore.session.Session()
     session.set_config_variable("region", target.region)
-    if _is_loopback(target.endpoint_url):
+    if is_loopback(target.endpoint_url):
         # An endpoint on this machine is worth no wait for an instance's metadata service.
         session.get_component("credential_provider").remove("iam-role")
         if session.get_credentials() is None:
@@ -500,15 +506,3 @@ class _AssumedRole:
 
     def load_credentials(self) -> DeferredRefreshableCredentials:
         return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, "assume-role")
-
-
-def _is_loopback(endpoint: str | None) -> bool:
-    host = urlsplit(endpoint).hostname if endpoint else None
-    if not host:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

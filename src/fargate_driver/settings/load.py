@@ -143,7 +143,7 @@ def _missing(keys: Keys, settings: Settings, env: RunnerEnvironment | None) -> l
         where = keys.where("Fargate", "TaskDefinition")
         found.append(f"{where}: is missing; allowed: {allowed}; or {', or '.join(instead)}")
     wrong = {
-        "HelperImage": "is missing" if images.enabled and not images.helper_image else "",
+        "HelperImage": "is missing" if images.enabled and not settings.helper_image else "",
         "HelperSSHPort": "is SSHPort too" if images.ssh_port == images.helper_ssh_port else "",
     }
     for name, what in wrong.items():

@@ -16,9 +16,13 @@ from pydantic import (
     field_validator,
 )
 
+from fargate_driver.ecs.endpoint import is_loopback
 from fargate_driver.settings import values
 from fargate_driver.settings.images import Allow, Images
 from fargate_driver.settings.section import Key, Section, key
+
+_EMBEDDED_HELPER = "fargate-helper"
+"""The embedded Fargate's own image with the driver's tools."""
 
 
 class Fargate(Section):
@@ -320,6 +324,12 @@ class Settings(Section):
     costs: Costs = key("Costs", "What the job's log says about costs.", "a table", Costs())
     metrics: Metrics = key("Metrics", "Numbers for Prometheus.", "a table", Metrics())
     chosen_by_job: frozenset[str] = frozenset()
+
+    @property
+    def helper_image(self) -> str | None:
+        """The image with the driver's tools; None where it is missing."""
+        embedded = _EMBEDDED_HELPER if is_loopback(self.fargate.endpoint_url) else None
+        return self.images.helper_image or embedded
 
     @property
     def builds_dir(self) -> str | None:

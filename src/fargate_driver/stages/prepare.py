@@ -15,11 +15,12 @@ from fargate_driver.costs import prices
 from fargate_driver.costs import task as task_costs
 from fargate_driver.ecs import watch
 from fargate_driver.ecs.errors import StartTimeoutError
-from fargate_driver.errors import DriverError
+from fargate_driver.errors import DriverError, JobConfigurationError
 from fargate_driver.gitlab import exits, job
 from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.metrics import record, results
 from fargate_driver.owner import owner_of_this_call
+from fargate_driver.ssh.errors import NoShellError
 from fargate_driver.stages import asked, connecting, lock, services, sweep
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
@@ -120,7 +121,12 @@ def _start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starte
         deadline = starter.deadline
         address = _address(starter.ecs, watcher, task, config, deadline)
         waiting = _Waiting(watcher)
-        found = [place.connect(address, deadline, waiting, watcher) for place in places]
+        try:
+            found = [place.connect(address, deadline, waiting, watcher) for place in places]
+        except NoShellError as e:
+            if wanted.images and "image" in wanted.chosen:
+                raise JobConfigurationError(f"image: {wanted.images.image.name}: {e}") from e
+            raise
         # The health check may have failed while sshd already answered.
         watcher.look()
         starter.tell_phase("SSH", time.monotonic() - running)

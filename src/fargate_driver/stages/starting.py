@@ -106,8 +106,11 @@ class Starter:
                 elsewhere = retry is Retry.NEXT_CAPACITY
                 pause = None if retry is Retry.NEVER else plan.next(elsewhere=elsewhere)
                 if pause is None or time.monotonic() + pause >= self.deadline:
-                    if e.verdict and e.verdict.chosen and not self._wanted.is_operators(e.verdict):
-                        raise JobConfigurationError(f"{e.verdict.chosen}: {e}") from e
+                    if key := self._wanted.operators(e):
+                        raise DriverError(f"{key}: {e}") from e
+                    if e.verdict and e.verdict.chosen:
+                        chosen = self._wanted.named(e.verdict.chosen)
+                        raise JobConfigurationError(f"{chosen}: {e}") from e
                     raise
                 self._end_launch(e)
                 what = f"no capacity on {before}" if elsewhere else "the start failed"

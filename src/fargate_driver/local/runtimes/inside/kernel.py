@@ -41,11 +41,6 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
-def start_children_here() -> None:
-    """Undo `unshare(NEW_PID)` for the children to come."""
-    join("/proc/self/ns/pid")
-
-
 def join(namespace: str) -> None:
     """Enter a namespace, given as a file of /proc/PID/ns; a PID one is for the children to come."""
     file = os.open(namespace, os.O_RDONLY)
