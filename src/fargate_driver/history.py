@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from fargate_driver.costs import bill
 from fargate_driver.ecs.target import Target
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Entry(NamedTuple):
     memory: str
     """MiB."""
     capacity: str
+    cost: str
+    """US dollars by AWS's prices; "" while nothing is billed too."""
     began: float
     """When prepare began, in seconds since the epoch."""
     seconds: float
@@ -73,6 +76,8 @@ def entry(record: JobRecord, state: str) -> Entry:
     about, launch = record.about, record.launches[-1] if record.launches else None
     size = launch.size if launch else {}
     containers = size.get("containers") or [{}]
+    billed = bill.load(record.directory)
+    cost = billed.cost() if billed else None
     return Entry(
         job=about.get("job") or Path(record.directory).name.partition("-")[0],
         name=about.get("name", ""),
@@ -86,6 +91,7 @@ def entry(record: JobRecord, state: str) -> Entry:
         cpu=str(size.get("cpu") or ""),
         memory=str(size.get("memory") or ""),
         capacity=launch.capacity if launch else "",
+        cost="" if cost is None else f"{cost:.6f}",
         began=record.owner.began.epoch,
         seconds=max(record.owner.began.age(), 0.0),
         target=record.target,

@@ -9,20 +9,46 @@ import threading
 import time
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from rich.console import Console
 
+from fargate_driver.commands.job_costs import by_project, table
 from fargate_driver.costs import bill as bills
 from fargate_driver.costs import prices as price_files
 from fargate_driver.costs.price_list import parse
 from fargate_driver.costs.prices import PACKAGED, Price, PriceFileError
 from fargate_driver.costs.task import bill
+from fargate_driver.ecs.target import Target
+from fargate_driver.history import Entry
 from local_fargate import FARGATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+
+def ended(project: str, cost: str, task_arn: str = "arn") -> Entry:
+    """A job that is over."""
+    return Entry(
+        job="1",
+        name="test",
+        pipeline="5",
+        project=project,
+        state="success",
+        image="",
+        definition="ci:1",
+        container="ci",
+        task_arn=task_arn,
+        cpu="1024",
+        memory="2048",
+        capacity="FARGATE",
+        cost=cost,
+        began=0.0,
+        seconds=60.0,
+        target=Target("us-east-1", "ci"),
+    )
 
 
 def product(usage: str, price: str, region: str = "us-east-1", currency: str = "USD") -> str:
@@ -189,7 +215,7 @@ class _PriceList(BaseHTTPRequestHandler):
     requests: ClassVar[list[tuple[str | None, dict[str, Any]]]] = []
     denied: ClassVar[bool] = False
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+    def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.requests.append((self.headers["X-Amz-Target"], body))
         answer: dict[str, Any] = {
@@ -261,3 +287,45 @@ def test_update_without_the_right_says_which(tmp_path: Path, price_list: type[_P
     assert "pricing:GetProducts" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not own.exists()
+
+
+def test_the_documented_rows_are_prices(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "costs.md").read_text()
+    (block,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    own = tmp_path / "prices.json"
+    own.write_text(block)
+    assert [price.spot for price in price_files.read(own)] == [True]
+
+
+def test_list_shows_a_dash_for_what_is_unknown(tmp_path: Path) -> None:
+    config = tmp_path / "fargate.toml"
+    config.write_text(
+        '[Fargate]\nCluster = "ci"\nRegion = "us-east-1"\nSubnet = "subnet-0abc"\n'
+        'SecurityGroup = "sg-0abc"\n[TaskMetadata]\nDirectory = "records"\n'
+        '[SSH]\nUsername = "root"\n'
+    )
+    done = prices("--config", str(config), "prices", "list")
+    assert done.returncode == 0, done.stderr
+    (row,) = [line.split() for line in done.stdout.splitlines() if "us-east-2" in line]
+    assert row[:5] == ["us-east-2", "X86_64", "0.04048", "0.004445", "\u2013"]
+
+
+def test_costs_are_summed_by_project() -> None:
+    jobs = [
+        ended(project="a/b", cost="0.5"),
+        ended(project="a/b", cost="0.25"),
+        ended(project="a/b", cost=""),
+        ended(project="c/[red]d", cost="2"),
+        ended(project="a/b", task_arn="", cost=""),
+    ]
+    found = by_project(jobs)
+    assert [(c.project, c.jobs, c.dollars, c.unknown) for c in found] == [
+        ("c/[red]d", 1, 2.0, 0),
+        ("a/b", 3, 0.75, 1),
+    ]
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(table(found))
+    lines = capture.get().splitlines()
+    assert lines[1].split() == ["c/[red]d", "1", "1m00s", "$2.00", "-"]
+    assert lines[2].split() == ["a/b", "3", "3m00s", "$0.75", "1"]

@@ -31,6 +31,7 @@ def ended(number: int = 1, began: float = 2e9, **changed: Any) -> Entry:
         cpu="1024",
         memory="2048",
         capacity="FARGATE",
+        cost="",
         began=began,
         seconds=60.0,
         target=Target("us-east-1", "ci"),

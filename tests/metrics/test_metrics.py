@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import subprocess
 import sys
@@ -15,8 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from fargate_driver import settings
+from fargate_driver.errors import DriverError
+from fargate_driver.flags import Flags
 from fargate_driver.metrics import families, results, textfile
 from fargate_driver.metrics.events import Events
+from fargate_driver.metrics.render import render
 from fargate_driver.metrics.state import State, parse
 
 if TYPE_CHECKING:
@@ -40,7 +45,7 @@ def value(text_file: Path, name: str, **labels: str) -> float:
 
 def test_counts_of_200_processes_at_once_add_up_exactly(tmp_path: Path) -> None:
     text_file, records = tmp_path / "fargate.prom", tmp_path / "records"
-    command = [sys.executable, PROGRAM, text_file, records]
+    command = [sys.executable, str(PROGRAM), str(text_file), str(records)]
     numbers = range(1, 201)
     # 20 at a time: 200 interpreters at once are a test of the machine's memory.
     for first in range(0, 200, 20):
@@ -127,8 +132,6 @@ def test_what_is_kept_is_what_was_counted(
 
 @given(st.text())
 def test_labels_of_any_text_reach_prometheus(text: str) -> None:
-    from fargate_driver.metrics.render import render
-
     state = State()
     events = Events()
     printable = text.encode("utf-8", "replace").decode()
@@ -146,7 +149,7 @@ def test_labels_of_any_text_reach_prometheus(text: str) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.text(st.characters(exclude_categories=("Cs",)), min_size=1),
+            st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
             st.floats(min_value=0, max_value=1e6),
         )
     )
@@ -170,8 +173,6 @@ def test_without_metrics_a_stage_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_the_dashboard_and_the_alerts_use_metrics_that_exist() -> None:
-    import re
-
     monitoring = Path(__file__).parents[2] / "docs" / "monitoring"
     dashboard = json.loads((monitoring / "dashboard.json").read_text())
     known = {families.ALIVE, *families.FAMILIES}
@@ -192,3 +193,35 @@ def test_the_dashboard_and_the_alerts_use_metrics_that_exist() -> None:
         *families.FAMILIES,
     }
     assert len(re.findall(r"- alert: ", alerts)) == len(re.findall(r"expr: ", alerts)) >= 4
+
+
+def test_the_documented_configuration_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "monitoring" / "README.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    config = tmp_path / "fargate.toml"
+    config.write_text(
+        '[Fargate]\nCluster = "ci"\nRegion = "us-east-1"\nSubnet = "subnet-0abc"\n'
+        'SecurityGroup = "sg-0abc"\n[TaskMetadata]\nDirectory = "records"\n'
+        f'[SSH]\nUsername = "root"\n{block}'
+    )
+    flags = Flags()
+    flags.config = str(config)
+    loaded = settings.load(flags)
+    assert loaded.settings.metrics.text_file == Path("/var/lib/node_exporter/textfile/fargate.prom")
+    assert loaded.settings.costs.price_file == tmp_path / "fargate-prices.json"
+    assert not loaded.warnings
+
+
+def test_a_textfile_that_node_exporter_would_not_read_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "fargate.toml"
+    config.write_text('[Metrics]\nTextFile = "fargate.txt"\n')
+    flags = Flags()
+    flags.config = str(config)
+    with pytest.raises(DriverError, match=r"\[Metrics\] TextFile: .*ends with \.prom"):
+        settings.load(flags)
+
+
+def test_every_metric_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "monitoring" / "README.md").read_text()
+    rows = set(re.findall(r"^\| `(fargate_[a-z_]+)`", page, re.MULTILINE))
+    assert rows == {families.ALIVE, *families.FAMILIES}

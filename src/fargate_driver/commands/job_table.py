@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fargate_driver.commands.job_list import Jobs, Running, task_id
+from fargate_driver.costs import bill
 from fargate_driver.ecs.words import one_line
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ COLUMNS = (
     Column("STATE", lambda row: row.state),
     Column("TIME", lambda row: duration(row.entry.seconds), right=True),
     Column("VCPU/GB", lambda row: size(row.entry), right=True),
+    Column("COST", lambda row: cost(row.entry), width=100, right=True),
     Column("CAPACITY", lambda row: row.entry.capacity, width=120),
     Column("TASK", lambda row: task_id(row.entry)[:8]),
     Column("IMAGE", lambda row: row.entry.image or row.entry.definition, width=100, share=True),
@@ -116,6 +118,11 @@ def size(entry: Entry) -> str:
         return f"{int(entry.cpu) / 1024:g}/{int(entry.memory) / 1024:g}"
     except ValueError:
         return ""
+
+
+def cost(entry: Entry) -> str:
+    """What a task costs so far, such as `$0.0021`; "" while that is unknown."""
+    return f"${bill.shown(float(entry.cost))}" if entry.cost else ""
 
 
 def _ago(entry: Entry) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from fargate_driver import settings
-from fargate_driver.commands import job_list, job_table
+from fargate_driver.commands import job_costs, job_list, job_table
 
 if TYPE_CHECKING:
     from fargate_driver.commands.job_list import Jobs
@@ -29,12 +29,14 @@ _LINES = 25
 @click.command(
     "jobs",
     epilog="\b\nExamples:\n  fargate --config /etc/gitlab-runner/fargate.toml jobs --watch\n"
-    "  fargate --config /etc/gitlab-runner/fargate.toml jobs --json\n",
+    "  fargate --config /etc/gitlab-runner/fargate.toml jobs --json\n"
+    "  fargate --config /etc/gitlab-runner/fargate.toml jobs --cost\n",
 )
 @click.option("--watch", is_flag=True, help="Draw anew every second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects, ended jobs too.")
+@click.option("--cost", is_flag=True, help="Sum up what jobs cost, by project.")
 @click.pass_obj
-def jobs(flags: Flags, watch: bool, as_json: bool) -> None:
+def jobs(flags: Flags, watch: bool, as_json: bool, cost: bool) -> None:
     """Show the jobs of this host: those that run, and those that ended last.
 
     It reads the driver's records and calls nobody. Each user sees the jobs of their own runners.
@@ -42,7 +44,13 @@ def jobs(flags: Flags, watch: bool, as_json: bool) -> None:
     directory = str(settings.load(flags).settings.task_metadata.directory)
     if watch and (as_json or not sys.stdout.isatty()):
         raise click.UsageError("--watch draws on a terminal; leave it out, or --json")
+    if cost and (watch or as_json):
+        raise click.UsageError("--cost prints sums; leave out --watch and --json")
     found = job_list.own_jobs(directory)
+    if cost:
+        everyone = [*(one.entry for one in found.running), *found.ended]
+        Console(highlight=False).print(job_costs.table(job_costs.by_project(everyone)))
+        return
     if as_json:
         click.echo(json.dumps(_plain(found), indent=2))
         return

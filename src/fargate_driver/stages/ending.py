@@ -81,10 +81,10 @@ def end_job(
     if again:
         jobs.empty(directory, but=jobs.PREPARE)
     else:
+        ended = history.entry(record, state or "ended") if record else None
         jobs.remove(directory)
-        if record:
-            parent = os.path.dirname(directory)
-            history.append(parent, history.entry(record, state or "ended"))
+        if ended:
+            history.append(os.path.dirname(directory), ended)
         pace.forget(Path(directory).parent)
     if lost:
         raise lost
