@@ -17,6 +17,7 @@ import image_kinds
 from fargate_driver.commands import Application
 from fargate_driver.flags import parse
 from job_response import settings
+from local_fargate import FARGATE
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "images.md").read_text("utf-8")
@@ -45,6 +46,21 @@ def test_commands_for_ones_own_machine(tmp_path: Path) -> None:
     assert "Linux" in done.stdout
     assert "service example.com/base:1 ended: its container is STOPPED" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("example.com/base:1 ")
+
+
+def test_an_image_that_is_not_there_comes_with_the_way_to_bring_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*FARGATE, "try", "--image", "python:3.99", "--", "true"],
+        env={**os.environ, "XDG_DATA_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    shown = done.stdout + done.stderr
+    assert "bring it first: fargate local image import python:3.99 PATH" in shown
+    assert "CannotPullContainerError" in done.stdout
 
 
 def test_other_commands_are_understood() -> None:

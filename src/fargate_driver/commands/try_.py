@@ -21,7 +21,7 @@ from fargate_driver.errors import DriverError
 from fargate_driver.flags import GLOBAL_FLAGS, Flags
 from fargate_driver.local.directory import CONFIG_NAME, IMAGES_CONFIG_NAME
 from fargate_driver.local.image_store.names import BadNameError, canonical
-from fargate_driver.local.image_store.store import stores_of
+from fargate_driver.local.image_store.store import Store, stores_of, users_store
 from fargate_driver.runner.console import ConsoleLog
 from fargate_driver.runner.embedded import EmbeddedFargateError, embedded_fargate
 from fargate_driver.runner.executor import Result, Runner
@@ -29,6 +29,8 @@ from fargate_driver.runner.job import Job, Variable, describe
 from fargate_driver.runner.variables import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fargate_driver.runner.shells import Shell
 
 _SYSTEM_FAILURE = 2
@@ -94,6 +96,8 @@ def try_(
         config = Path(flags.config)
     if config and image:
         config = _with_images(config, image)
+    elif image:
+        _say_what_is_missing(image, *services)
     job = describe(
         [_read_script(script, command)],
         # Two of these at once, on one configuration, are two jobs.
@@ -185,15 +189,31 @@ def _with_images(config: Path, image: str) -> Path:
     other = config.with_name(IMAGES_CONFIG_NAME)
     if config.name != CONFIG_NAME or not other.exists():
         return config
+    return other if _is_in(stores_of(config.parent), image) else config
+
+
+def _say_what_is_missing(*images: str) -> None:
+    """Tell beforehand: to the driver, the embedded Fargate is a registry that lacks an image."""
+    for image in images:
+        if not _is_in([Store(users_store())], image):
+            name = shlex.quote(image)
+            say(
+                f"no image {image} here: the embedded Fargate pulls none, so bring it first:"
+                f" fargate local image import {name} PATH, or: docker save {name} | fargate local image"
+                f" import {name} /dev/stdin"
+            )
+
+
+def _is_in(stores: Iterable[Store], image: str) -> bool:
     try:
         name = canonical(image)
     except BadNameError:
-        return config
-    for store in stores_of(config.parent):
+        return False
+    for store in stores:
         if held := store.hold(name):
             held.close()
-            return other
-    return config
+            return True
+    return False
 
 
 def _environment() -> dict[str, str]:
