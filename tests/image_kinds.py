@@ -98,7 +98,7 @@ def _musl(root: Path) -> None:
 
 
 def _odd(file: Path) -> None:
-    """A user that isn't root, another PATH, and an entrypoint that would end at once."""
+    """A user that isn't root, no home, no /tmp, another PATH, an entrypoint that fails."""
     applets = (
         "cat",
         "chmod",
@@ -127,7 +127,14 @@ def _odd(file: Path) -> None:
             entry("work/", type=b"5"),
         ),
         User=str(ODD_UID),
-        Env=["PATH=/odd/programs", f"ODD={ODD_VARIABLE}", "LANG=xx_YY.UTF-8", "a.b=c"],
+        Env=[
+            "PATH=/odd/programs",
+            f"ODD={ODD_VARIABLE}",
+            "LANG=xx_YY.UTF-8",
+            "a.b=c",
+            "HOME=/missing",
+            "TMPDIR=/missing/tmp",
+        ],
         WorkingDir="/work",
         Entrypoint=["/entrypoint"],
         Cmd=["ignored"],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from driver_calls import JobCalls
 from local_fargate import FARGATE, until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 PROJECT = "/builds/group/project"
@@ -17,10 +18,18 @@ PROJECT = "/builds/group/project"
 class OperatedJob(JobCalls):
     """A job, prepared, whose script waits for a file in its project's folder."""
 
-    def __init__(self, directory: Path, config: Path, number: int) -> None:
-        super().__init__(directory, config, number)
+    def __init__(
+        self,
+        directory: Path,
+        config: Path,
+        number: int,
+        variables: Mapping[str, str] | None = None,
+        info: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(directory, config, number, **({"job_info": info} if info else {}))
         self.number = str(number)
-        prepared = self.call("prepare", CI_PROJECT_DIR=PROJECT)
+        prepared = self.call("prepare", CI_PROJECT_DIR=PROJECT, **(variables or {}))
+        self.prepared = prepared.stderr
         assert prepared.returncode == 0, prepared.stderr
         script = self.script(
             f"mkdir -p {PROJECT}; cd {PROJECT}; echo $$ >{number}.pid\n"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_PROGRAM = '"$@"; echo "the exit code is $?"; exec sleep 1000'
+_PROGRAM = 'trap : INT; "$@"; echo "the exit code is $?"; exec sleep 1000'
 
 
 class Terminal:

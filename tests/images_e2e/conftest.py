@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-RUNTIMES = ("user", pytest.param("namespace", marks=pytest.mark.root))
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitLab]:
@@ -34,7 +32,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield data / "fargate" / "images"
 
 
-@pytest.fixture(scope="module", params=RUNTIMES)
+@pytest.fixture(scope="module", params=["user"])
 def shared_fargate(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, store: Path
 ) -> Iterator[LocalFargate]:

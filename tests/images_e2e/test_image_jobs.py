@@ -42,12 +42,18 @@ def zipped(name: str, text: str) -> bytes:
     return data.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["debian", "busybox", "alone", "musl", "odd"])
+CASES = [
+    *(("user", kind) for kind in ("debian", "alone", "musl", "odd")),
+    *(pytest.param("namespace", kind, marks=pytest.mark.root) for kind in ("busybox", "odd")),
+]
+
+
+@pytest.mark.parametrize(
+    ("shared_fargate", "kind"), CASES, indirect=["shared_fargate"], scope="module"
+)
 def test_whole_job(fargate: LocalFargate, server: GitLab, store: Path, kind: str) -> None:
     # Tasks of the namespace runtime don't reach this machine's loopback, where GitLab is.
     sources = fargate.settings["SSH"]["Port"] != 22
-    if not sources and kind in ("debian", "musl", "alone"):
-        pytest.skip("the user runtime has shown it")
     port, fetch = free_port(), BASH_FETCH if kind == "debian" else FETCH
     # Only root may write /etc/hosts.
     names = ["127.0.0.1"] if kind == "odd" else ALIASES

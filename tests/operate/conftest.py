@@ -13,7 +13,7 @@ from operated_job import OperatedJob
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    MakeJob = Callable[[], OperatedJob]
+    MakeJob = Callable[..., OperatedJob]
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +27,15 @@ def fargate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFargate]:
 @pytest.fixture(scope="module")
 def make_job(
     fargate: LocalFargate, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[], OperatedJob]]:
+) -> Iterator[Callable[..., OperatedJob]]:
     """Make a job that runs; it is ended at last."""
     numbers = itertools.count(1001)
     made: list[OperatedJob] = []
 
-    def make() -> OperatedJob:
+    def make(**variables: str) -> OperatedJob:
         number = next(numbers)
-        job = OperatedJob(tmp_path_factory.mktemp(f"job-{number}"), fargate.config, number)
+        directory = tmp_path_factory.mktemp(f"job-{number}")
+        job = OperatedJob(directory, fargate.config, number, variables)
         made.append(job)
         return job
 

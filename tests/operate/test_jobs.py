@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from operated_job import OperatedJob
 
-    MakeJob = Callable[[], OperatedJob]
+    MakeJob = Callable[..., OperatedJob]
 
 HOSTILE = "\x1b]0;title\x07\x1b[31m[bold red]x[/]\r\n\u202egpj\x9b2J\ud800"
 ARN = "arn:aws:ecs:us-east-1:123456789012:task/ci/0123456789abcdef0123456789abcdef"

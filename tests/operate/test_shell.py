@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    MakeJob = Callable[[], OperatedJob]
+    MakeJob = Callable[..., OperatedJob]
 
 
 @pytest.fixture(scope="module")

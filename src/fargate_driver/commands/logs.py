@@ -29,7 +29,6 @@ _LAST_LOOKS = 5
 """Looks after a job's end: lines are on their way for a few seconds."""
 _PATIENCE = 30.0
 """Seconds in which calls of AWS that are throttled or not served are tried again."""
-# Colours pass; what moves the cursor, renames the window or fills the clipboard does not.
 _HARMFUL = re.compile(r"(\x1b\[[0-9;]{0,40}m|\t)|[\x00-\x1f\x7f-\x9f]")
 
 
@@ -131,4 +130,9 @@ def _show(entry: Entry, stream: _Stream, directory: str, *, follow: bool) -> Non
 
 
 def _print(message: str) -> None:
-    click.echo(_HARMFUL.sub(r"\1", message) if sys.stdout.isatty() else message)
+    click.echo(harmless(message) if sys.stdout.isatty() else message)
+
+
+def harmless(message: str) -> str:
+    """A line for a terminal: its colours pass, what else would steer the terminal does not."""
+    return _HARMFUL.sub(r"\1", message)

@@ -138,7 +138,7 @@ def _no_verdict(directory: str, connection: Connection, outcome: Outcome, patien
         from fargate_driver.stages import lost
 
         why = lost.why(directory, patience, connected=outcome.connected)
-        return f"{outcome.lost}; {why}"
+        return outcome.lost if why in outcome.lost else f"{outcome.lost}; {why}"
     if outcome.code in _BY_SIGNAL:
         from fargate_driver.stages import killed
 
