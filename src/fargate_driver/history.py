@@ -21,7 +21,7 @@ from fargate_driver.ecs.target import Target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fargate_driver.jobs import JobRecord
+    from fargate_driver.records import JobRecord
 
 LARGEST = 2 << 20
 """Bytes of the file; then the older half of it is forgotten, about 1,500 jobs being left."""

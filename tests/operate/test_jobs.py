@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
-from fargate_driver import history, jobs
+from fargate_driver import history, jobs, records
 from fargate_driver.ecs.target import Target
 from fargate_driver.moment import now
 from fargate_driver.owner import owner_of_this_call
@@ -45,7 +45,7 @@ Username = "root"
 """
 
 
-def record(directory: Path, number: int, **about: str) -> jobs.JobRecord:
+def record(directory: Path, number: int, **about: str) -> records.JobRecord:
     """A job that another process seems to prepare."""
     place = directory / "records" / f"{number}-{number:020x}"
     jobs.create(str(place))
@@ -53,10 +53,10 @@ def record(directory: Path, number: int, **about: str) -> jobs.JobRecord:
     temporary.mkdir()
     owner = owner_of_this_call(str(temporary), 3600)
     about = {"job": str(number), "project": "group/project", "name": "test"} | about
-    made = jobs.JobRecord(str(place), f"job {number}", Target("us-east-1", "ci"), owner, about)
+    made = records.JobRecord(str(place), f"job {number}", Target("us-east-1", "ci"), owner, about)
     size = {"cpu": "512", "memory": "2048", "containers": [{"name": "ci-coordinator"}]}
     made.launches = [
-        jobs.Launch({}, now(), ARN, size=size, definition="ci:3", capacity="FARGATE_SPOT")
+        records.Launch({}, now(), ARN, size=size, definition="ci:3", capacity="FARGATE_SPOT")
     ]
     made.save()
     return made

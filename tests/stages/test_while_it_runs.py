@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
-from fargate_driver import jobs
+from fargate_driver import jobs, records
 from fargate_driver.ecs.client import Ecs
 from local_fargate import LocalFargate, local_fargate, processes_in
 
@@ -44,7 +44,7 @@ def directory_of(fargate: LocalFargate) -> Path:
 
 
 def stop_task(fargate: LocalFargate, reason: str) -> None:
-    record = jobs.load(str(directory_of(fargate)))
+    record = records.load(str(directory_of(fargate)))
     assert record
     assert record.task_arn
     Ecs(record.target, deadline=time.monotonic() + 30).stop_task(record.task_arn, reason)

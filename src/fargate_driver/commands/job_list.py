@@ -12,7 +12,7 @@ import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fargate_driver import history, jobs
+from fargate_driver import history, jobs, records
 from fargate_driver.errors import DriverError
 from fargate_driver.flags import STAGES
 from fargate_driver.owner import why_over
@@ -55,16 +55,16 @@ def own_jobs(directory: str) -> Jobs:
         DriverError: The records are another user's, or can't be read.
     """
     _check_owner(directory)
-    records = []
+    alive = []
     for place in jobs.all_directories(directory):
         # One that goes just now, or can't be read, is for reap and cleanup to tell of.
         with contextlib.suppress(DriverError):
-            if record := jobs.load(place):
-                records.append(record)
-    folders = {str(Path(r.owner.temporary).resolve()) for r in records if r.owner.temporary}
+            if record := records.load(place):
+                alive.append(record)
+    folders = {str(Path(r.owner.temporary).resolve()) for r in alive if r.owner.temporary}
     calls = _calls(folders)
     running = []
-    for record in records:
+    for record in alive:
         call, stage = calls.get(str(Path(record.owner.temporary).resolve()), ("", ""))
         if call != "cleanup" and why_over(record.owner):
             state = "left behind"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fargate_driver import jobs, settings
+from fargate_driver import jobs, records, settings
 from fargate_driver.commands import job_list
 from fargate_driver.console import say
 from fargate_driver.errors import DriverError
@@ -60,7 +60,7 @@ def shell(context: click.Context, job: str | None) -> int:
     directory = str(settings.load(flags).settings.task_metadata.directory)
     found = job_list.choose(job_list.own_jobs(directory).running, job)
     access = jobs.load_access(found.directory)
-    record = jobs.load(found.directory)
+    record = records.load(found.directory)
     if not access or not record:
         raise DriverError(f"job {found.entry.job} is still starting: it has no connection yet")
     connection = Connection(

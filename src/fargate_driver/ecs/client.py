@@ -8,37 +8,17 @@ from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
 from botocore.config import Config
-from botocore.credentials import (
-    AssumeRoleCredentialFetcher,
-    DeferredRefreshableCredentials,
-)
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,  # noqa: A004 - botocore's own, which is not Python's
-    CredentialRetrievalError,
-    HTTPClientError,
-    MetadataRetrievalError,
-    SSLError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from fargate_driver.ecs.endpoint import is_loopback
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
+from fargate_driver.ecs.session import session_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from fargate_driver.ecs.target import Target
-
-_PASSING = (
-    HTTPClientError,
-    ConnectionError,
-    CredentialRetrievalError,
-    MetadataRetrievalError,
-)
-"""botocore's errors that may be gone at the next attempt."""
 
 CALLS: Counter[tuple[str, str]] = Counter()
 """This process's attempts of calls, for the metrics: by operation, and "ok", AWS's error code or
@@ -46,8 +26,6 @@ CALLS: Counter[tuple[str, str]] = Counter()
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
-_CONNECTION_PATIENCE = 60.0
-"""Seconds in which a connection that fails is tried again: a wrong endpoint never works."""
 
 
 class Ecs:
@@ -66,7 +44,7 @@ class Ecs:
         self._longest_attempt = longest_attempt
         self._uncertain = False
         """Whether an attempt of the latest call may have had its effect unheard."""
-        self._session = _session(target)
+        self._session = session_for(target)
         self._ecs = self._client("ecs")
 
     def run_task(self, request: dict[str, Any], *, chosen: Collection[str] = ()) -> dict[str, Any]:
@@ -396,7 +374,10 @@ class Ecs:
             try:
                 answer = method(**parameters)
             except (ClientError, BotoCoreError) as e:
-                error, again_until = _explain(e, operation, begun, self._deadline, chosen)
+                # Calls that go well pay nothing for the diagnosis.
+                from fargate_driver.ecs.explain import explain
+
+                error, again_until = explain(e, operation, begun, self._deadline, chosen)
                 CALLS[operation, error.code or "no_answer"] += 1
                 self._uncertain = self._uncertain or not error.refused
                 error.refused = not self._uncertain
@@ -422,87 +403,3 @@ def _plain(answer: dict[str, Any]) -> dict[str, Any]:
         for name, value in answer.items()
         if name != "overrides"
     }
-
-
-def _explain(
-    error: ClientError | BotoCoreError,
-    operation: str,
-    begun: float,
-    deadline: float,
-    chosen: Collection[str],
-) -> tuple[EcsError, float]:
-    """Put a failed call into words.
-
-    Returns:
-        The error, and until when trying again makes sense (0: never).
-    """
-    # Calls that go well pay nothing for the table.
-    from fargate_driver.ecs import diagnosis
-    from fargate_driver.ecs.verdict import Retry
-
-    if not isinstance(error, ClientError):
-        until = 0.0
-        if isinstance(error, _PASSING) and not isinstance(error, SSLError):
-            until = min(deadline, begun + _CONNECTION_PATIENCE)
-        verdict = diagnosis.of_api_error(operation, "", str(error))
-        return EcsError(
-            verdict.beside(" ".join(f"{operation} failed: {error}".split())),
-            operation,
-            message=str(error),
-            # All but HTTPClientError's kinds happen before anything is sent.
-            refused=not isinstance(error, HTTPClientError),
-            verdict=verdict,
-        ), until
-    problem = error.response.get("Error", {})
-    code, message = (str(problem.get(name) or "") for name in ("Code", "Message"))
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    served = 400 <= status < 500
-    verdict = diagnosis.of_api_error(operation, code, message, status=status, chosen=chosen)
-    explained = EcsError(
-        verdict.beside(f"{operation} failed: {code}: {message or 'no message'}"),
-        operation,
-        code,
-        message,
-        refused=served and code != "ConflictException",
-        verdict=verdict,
-    )
-    return explained, deadline if verdict.retry is Retry.WAIT or not served else 0.0
-
-
-def _session(target: Target) -> Any:
-    """Make a botocore session with the target's Region and credentials."""
-    session = botocore.session.Session()
-    session.set_config_variable("region", target.region)
-    if is_loopback(target.endpoint_url):
-        # An endpoint on this machine is worth no wait for an instance's metadata service.
-        session.get_component("credential_provider").remove("iam-role")
-        if session.get_credentials() is None:
-            session.set_credentials("local", "local")
-    if target.assume_role:
-        source = session.get_credentials()
-        if source is None:
-            raise EcsError(
-                "no AWS credentials found to assume [Fargate] AssumeRole with: give the manager a"
-                " role, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                "AssumeRole",
-            )
-        fetcher = AssumeRoleCredentialFetcher(
-            client_creator=session.create_client,
-            source_credentials=source,
-            role_arn=target.assume_role,
-            extra_args={"RoleSessionName": "gitlab-fargate-driver"},
-        )
-        session = botocore.session.Session()
-        session.set_config_variable("region", target.region)
-        session.register_component("credential_provider", _AssumedRole(fetcher))
-    return session
-
-
-class _AssumedRole:
-    """What a botocore session takes its credentials from: the one role that was asked for."""
-
-    def __init__(self, fetcher: AssumeRoleCredentialFetcher) -> None:
-        self._fetcher = fetcher
-
-    def load_credentials(self) -> DeferredRefreshableCredentials:
-        return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, "assume-role")

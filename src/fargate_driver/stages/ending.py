@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fargate_driver import history, jobs
+from fargate_driver import history, jobs, records
 from fargate_driver.ecs import pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
@@ -18,7 +18,7 @@ from fargate_driver.errors import DriverError
 from fargate_driver.stages import connecting
 
 if TYPE_CHECKING:
-    from fargate_driver.jobs import JobRecord, Launch
+    from fargate_driver.records import JobRecord, Launch
 
 _PATIENCE = 60.0
 """Seconds in which calls of AWS that are throttled or not served are tried again."""
@@ -63,7 +63,7 @@ def end_job(
     problems = []
     lost = record = None
     try:
-        record = jobs.load(directory)
+        record = records.load(directory)
         if record:
             _stop_tasks(record, cause, hurry=hurry)
         elif jobs.load_access(directory):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from fargate_driver import jobs
+from fargate_driver import records
 from fargate_driver.ecs import diagnosis
 from fargate_driver.errors import DriverError
 from fargate_driver.ssh.mux import listens
@@ -46,7 +46,7 @@ def hint(directory: str, code: int) -> str | None:
         One line, or None for codes that speak for themselves.
     """
     try:
-        record = jobs.load(directory)
+        record = records.load(directory)
     except DriverError:
         record = None
     size = record.launches[-1].size if record and record.launches else {}

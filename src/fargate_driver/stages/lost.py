@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from fargate_driver import jobs
+from fargate_driver import records
 from fargate_driver.ecs import diagnosis, watch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.errors import DriverError
@@ -61,7 +61,7 @@ def end_of_task(directory: str) -> str:
 
 def _look(directory: str, deadline: float) -> tuple[str, str]:
     """Look at the task: why it ended, and what ECS shows it as; "" for neither."""
-    record = jobs.load(directory)
+    record = records.load(directory)
     if not record or not record.task_arn:
         return "the job has no task any more", ""
     ecs = Ecs(record.target, deadline=deadline)

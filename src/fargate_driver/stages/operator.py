@@ -6,7 +6,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from fargate_driver import jobs, log, settings
+from fargate_driver import jobs, log, records, settings
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import job
 
@@ -38,6 +38,6 @@ def tell(flags: Flags, env: RunnerEnvironment, text: str) -> None:
 def _name_task(env: RunnerEnvironment) -> None:
     directory = jobs.linked(env.tmpdir, env.variable("CI_JOB_ID") or "")
     with contextlib.suppress(DriverError):
-        record = jobs.load(directory) if directory else None
+        record = records.load(directory) if directory else None
         if record and record.task_arn:
             log.add(task=record.task_arn.rpartition("/")[2])

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver import jobs, log, moment
+from fargate_driver import jobs, log, moment, records
 from fargate_driver.console import say
 from fargate_driver.ecs import launch, links, pace
 from fargate_driver.ecs.client import Ecs
@@ -66,7 +66,7 @@ class Starter:
         self._directory = directory
         target = launch.target(config)
         about = this_job.about() | {"image": wanted.images.image.name if wanted.images else ""}
-        self._record = jobs.JobRecord(directory, this_job.describe(), target, owner, about)
+        self._record = records.JobRecord(directory, this_job.describe(), target, owner, about)
         self._public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
         self.ecs = Ecs(target, deadline=self.deadline)
         account = (target.region, target.endpoint_url, target.assume_role)
@@ -125,7 +125,7 @@ class Starter:
     def _launch(self, plan: Plan, connect: Connect) -> None:
         asked = self._wanted.parameters(self._public_key, self._lifetime)
         request = launch.request(self._config, self._public_key, plan.capacity, **asked)
-        intent = jobs.Launch(request, moment.now())
+        intent = records.Launch(request, moment.now())
         self._record.launches.append(intent)
         self._record.save()
         self._sent = False

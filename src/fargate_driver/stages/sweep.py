@@ -10,7 +10,7 @@ import os
 import time
 from typing import NamedTuple
 
-from fargate_driver import jobs
+from fargate_driver import jobs, records
 from fargate_driver.errors import DriverError
 from fargate_driver.metrics import record, results
 from fargate_driver.owner import why_over
@@ -42,7 +42,7 @@ def find(parent: str) -> list[Dead]:
     found = []
     for directory in jobs.all_directories(parent):
         try:
-            record = jobs.load(directory)
+            record = records.load(directory)
             if record is None:
                 age = time.time() - os.stat(directory).st_mtime
                 if age > _YOUNG:
