@@ -40,13 +40,13 @@ def main() -> None:
             shown.wait_for("failed")
             draw(shown, "fargate jobs --watch", "jobs")
             shown.send("C-c")
-        with terminal(Path(name), running[1].command("shell", "48151624"), height=12) as shown:
+        with terminal(Path(name), running[1].command("shell", "48151624"), height=18) as shown:
             time.sleep(2)
             for line in (
                 "PS1='job # '; clear",
                 "pwd; whoami",
                 "env | grep -c ^CI_",
-                "ps -e -o pid,comm | grep -e sleep -e bash; tput setaf 2; df -h . ; tput sgr0",
+                "tput setaf 2; df -h .; tput sgr0",
             ):
                 shown.type(line)
                 time.sleep(1)
