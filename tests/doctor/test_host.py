@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fargate_driver import jobs, settings
+from fargate_driver import records, settings
 from fargate_driver.doctor import runner_config, runner_limits
 from fargate_driver.doctor.finding import Status
 from fargate_driver.ecs.target import Target
@@ -53,7 +53,7 @@ def _dead_job(patient: Patient) -> None:
     directory = _records(patient) / f"7-{'0' * 20}"
     directory.mkdir(mode=0o700)
     owner = owner_of_this_call(str(patient.directory / "removed"), 3600)
-    jobs.JobRecord(str(directory), "job 7 (a/b)", Target("us-east-1", "c"), owner).save()
+    records.JobRecord(str(directory), "job 7 (a/b)", Target("us-east-1", "c"), owner).save()
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_a_task_that_ends_while_disconnected_is_no_verdict(stages: Stages) -> No
         wait_until(lambda: not alive(stages.task.init_pid))
 
     reconnect = Reconnect(stages, end, seconds=1)
-    script = f"echo before; kill -9 {_masters_of(stages)}; sleep 600"
+    script = f"echo before; sleep 2; kill -9 {_masters_of(stages)}; sleep 600"
     run = stages.run(script, reconnect=reconnect)
     assert run.outcome.code is None
     assert "connection was lost" in run.outcome.lost

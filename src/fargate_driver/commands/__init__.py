@@ -15,6 +15,9 @@ from fargate_driver.flags import GLOBAL_FLAGS, STAGES, Flags
 COMMANDS = {
     "try": ("try_", "try_", "Run one job from start to end, on an embedded Fargate or your own."),
     "doctor": ("doctor", "doctor", "Check all that a job depends on."),
+    "jobs": ("jobs", "jobs", "Show the jobs of this host."),
+    "shell": ("shell", "shell", "Open a terminal in a running job's container."),
+    "logs": ("logs", "logs", "Show what a job's container logs to CloudWatch."),
     "reap": ("reap", "reap", "Stop tasks of jobs that are over, and remove what they left."),
     "images": ("images", "images", "List, or prune, the task definitions derived for images."),
     "helper-image": (
@@ -22,6 +25,7 @@ COMMANDS = {
         "helper_image",
         "Print how to build and push the tools image.",
     ),
+    "prices": ("prices", "prices", "Show what tasks cost, or fetch AWS's prices."),
     "local": ("local", "local", "Run the embedded Fargate."),
 }
 

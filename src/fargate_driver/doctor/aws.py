@@ -15,7 +15,8 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fargate_driver.ecs.client import is_loopback, session_for
+from fargate_driver.ecs.endpoint import is_loopback
+from fargate_driver.ecs.session import session_for
 from fargate_driver.errors import DriverError
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ def look(base: dict[str, Any] | CallError, config: Settings) -> Iterator[Finding
     images = config.images
     if not images.enabled:
         return
-    yield ok("helper-image", str(images.helper_image))
+    yield ok("helper-image", str(config.helper_image))
     role = images.execution_role
     if base:
         name = images.base_task_definition or ""
@@ -38,7 +38,7 @@ def look(base: dict[str, Any] | CallError, config: Settings) -> Iterator[Finding
         role = role or base.get("executionRoleArn")
     if role:
         yield ok("execution-role", role)
-    elif ".dkr.ecr." in str(images.helper_image) or images.registry_credentials:
+    elif ".dkr.ecr." in str(config.helper_image) or images.registry_credentials:
         yield wrong(
             "execution-role",
             "there is none, and HelperImage in ECR or RegistryCredentials need one",

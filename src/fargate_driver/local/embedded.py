@@ -188,10 +188,13 @@ def _write_sections(directory: Directory, url: str, runtime: Runtime, note: Note
         "TaskMetadata": {"Directory": str(directory.records)},
         "SSH": {"Username": runtime.ssh_user, "Port": runtime.ssh_port},
     }
+    comment = f"{MARK}; it works while that runs."
+    config_file.write(directory.config, comment, sections)
+    directory.images_config.unlink(missing_ok=True)
     if runtime.runs_images:
         sections["Images"] = {
             "Enabled": True,
             "HelperImage": HELPER_IMAGE,
             "Architecture": machine_architecture(),
         }
-    config_file.write(directory.config, f"{MARK}; it works while that runs.", sections)
+        config_file.write(directory.images_config, comment, sections)

@@ -70,4 +70,7 @@ def _overlay(plan: Plan, target: str, *, as_root: bool) -> None:
 
 def _target(path: str) -> Path:
     """Return what a path in the image leads to, which may not be there yet."""
-    return Path(os.path.realpath(path))
+    found = Path(os.path.realpath(path))
+    if found.is_symlink():  # to itself, as debootstrap in a container leaves /proc
+        found.unlink()
+    return found
