@@ -199,8 +199,8 @@ def _say_what_is_missing(*images: str) -> None:
             name = shlex.quote(image)
             say(
                 f"no image {image} here: the embedded Fargate pulls none, so bring it first:"
-                f" fargate local image import {name} PATH, or: docker save {name} | fargate local image"
-                f" import {name} /dev/stdin"
+                f" fargate local image import {name} PATH, or: docker save {name} | fargate local"
+                f" image import {name} /dev/stdin"
             )
 
 
