@@ -133,7 +133,10 @@ async def _listening(application: web.Application, port: int) -> AsyncIterator[s
 
 
 def _furnish(region: Region, ssh_port: int) -> None:
-    """Put a cluster and a task definition into a new region."""
+    """Put a cluster, its network and a task definition into a new region."""
+    region.subnets.append(_SUBNET)
+    region.security_groups[_SECURITY_GROUP] = "tasks"
+    region.open_groups.add(_SECURITY_GROUP)
     strategy = [{"capacityProvider": "FARGATE", "weight": 1, "base": 0}]
     region.clusters[_CLUSTER] = Cluster(
         region.name, _CLUSTER, ["FARGATE", "FARGATE_SPOT"], strategy

@@ -90,7 +90,7 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
             _say_what_is_ignored(this_job)
         longest = this_job.timeout + config.fargate.start_timeout
         owner = owner_of_this_call(env.tmpdir, longest)
-        starter = _start(wanted, this_job, directory, owner)
+        starter = start(wanted, this_job, directory, owner)
         ignore_sigterm()
         _leave_numbers(config, directory, starter)
     except BaseException as e:
@@ -110,7 +110,21 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
         raise
 
 
-def _start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter:
+def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter:
+    """Start a job's task and connect to it; who calls this ends what is left when it fails.
+
+    Args:
+        wanted: what the job asks for.
+        this_job: whose task it is.
+        directory: the job's directory, which the caller has to itself.
+        owner: for the record.
+
+    Returns:
+        What started it.
+
+    Raises:
+        DriverError: there is no usable task.
+    """
     config = wanted.config
     lifetime = config.fargate.max_lifetime or this_job.timeout + _AFTER_THE_JOB
     derived = wanted.images is not None
