@@ -105,7 +105,8 @@ def number(least: int, most: int) -> Callable[[str], int]:
     def check(text: str) -> int:
         if not (re.fullmatch("[0-9]{1,6}", text, re.ASCII) and least <= int(text) <= most):
             raise ValueError(
-                f"{values.shown(text)} is not allowed; allowed: a whole number from {least} to {most}"
+                f"{values.shown(text)} is not allowed;"
+                f" allowed: a whole number from {least} to {most}"
             )
         return int(text)
 

@@ -56,16 +56,14 @@ def _image(plan: Plan) -> list[list[str]]:
 
 
 def _deploy(plan: Plan, directory: str) -> list[list[str]]:
-    stack = f"gitlab-fargate-{plan.cluster}"
+    where = f"--region {plan.region} --stack-name {_stack(plan)}"
     if plan.infrastructure == "cloudformation":
         return [
             [
                 "Deploy:",
-                f"aws cloudformation deploy --region {plan.region} --stack-name {stack} \\",
-                f"  --template-file {directory}/cloudformation.yaml"
-                " --capabilities CAPABILITY_NAMED_IAM",
-                f"aws cloudformation describe-stacks --region {plan.region} --stack-name {stack} \\",
-                "  --query 'Stacks[0].Outputs'",
+                f"aws cloudformation deploy {where} --capabilities CAPABILITY_NAMED_IAM \\",
+                f"  --template-file {directory}/cloudformation.yaml",
+                f"aws cloudformation describe-stacks {where} --query 'Stacks[0].Outputs'",
             ]
         ]
     if plan.infrastructure == "terraform":
@@ -78,15 +76,18 @@ def _deploy(plan: Plan, directory: str) -> list[list[str]]:
 def _own_host(plan: Plan) -> list[list[str]]:
     steps = []
     if plan.infrastructure != "none":
-        steps.append(
-            [
-                "Write the output TasksSecurityGroup into fargate.toml as SecurityGroup, and give"
-                " gitlab-runner's host the outputs ManagerPolicy and ManagerSecurityGroup."
-            ]
-        )
+        steps += [
+            ["Write the output TasksSecurityGroup into fargate.toml, as SecurityGroup."],
+            ["Give gitlab-runner's host the outputs ManagerPolicy and ManagerSecurityGroup."],
+        ]
     return [
         *steps,
         [f"Copy fargate.toml to {plan.config_path} on gitlab-runner's host."],
         ["Put runner-config.toml, with the runner's token, into gitlab-runner's config.toml."],
         ["Run a job from there:", f"fargate try --config {plan.config_path} -- echo hello"],
     ]
+
+
+def _stack(plan: Plan) -> str:
+    # Names of stacks have no underscore (API_CreateStack).
+    return f"gitlab-fargate-{plan.cluster.replace('_', '-')}"

@@ -22,7 +22,7 @@ PublicIp = Literal["none", "outbound", "ssh"]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The answers, checked; see questions.py for what each is. Those not asked are None or empty."""
+    """The checked answers, as questions.py has them. Those not asked are None or empty."""
 
     region: str
     account: str

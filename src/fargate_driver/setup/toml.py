@@ -71,7 +71,7 @@ def runner_config(plan: Plan, token: str = "PUT-THE-TOKEN-HERE") -> str:  # noqa
         token: The runner's authentication token, or an expression for it.
     """
     lines = [
-        "# For gitlab-runner's config.toml, by `fargate init`. The token is the runner's own, glrt-…",
+        "# For gitlab-runner's config.toml, by `fargate init`; the token is the runner's, glrt-…",
         "[[runners]]",
         _line("name", plan.name, indent=2),
         _line("url", plan.gitlab_url, indent=2),
