@@ -10,10 +10,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-import botocore.exceptions
-import botocore.session
-
 from fargate_driver.settings import image_values, values
+from fargate_driver.setup.partition import partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,12 +74,12 @@ user = _matching(values.USER, "a user's name")
 def region(text: str) -> str:
     """A Region that belongs to a partition of AWS."""
     try:
-        botocore.session.get_session().get_partition_for_region(text)
-    except botocore.exceptions.UnknownRegionError:
+        partition_of(text)
+    except ValueError:
         raise ValueError(
             f"{values.shown(text)} is not allowed; allowed: a Region like eu-central-1"
         ) from None
-    return _matching(values.REGION, "a Region like eu-central-1")(text)
+    return text
 
 
 def image(text: str) -> str:

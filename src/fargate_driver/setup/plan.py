@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import botocore.session
-
 from fargate_driver.ecs import reference
+from fargate_driver.setup.partition import partition_of
 from fargate_driver.setup.policy import Features, Scope
 
 DERIVED = "gitlab-fargate-driver"
@@ -77,7 +76,7 @@ class Plan:
     @property
     def partition(self) -> str:
         """`aws`, or another one for China, the US government and the isolated ones."""
-        return str(botocore.session.get_session().get_partition_for_region(self.region))
+        return partition_of(self.region).name
 
     @property
     def execution_role_name(self) -> str:
@@ -127,7 +126,4 @@ class Plan:
 
 def registry_of(account: str, region: str) -> str:
     """The host of an account's ECR registry."""
-    session = botocore.session.get_session()
-    partition = session.get_partition_for_region(region)
-    suffix = session.get_component("endpoint_resolver").get_partition_dns_suffix(partition)
-    return f"{account}.dkr.ecr.{region}.{suffix}"
+    return f"{account}.dkr.ecr.{region}.{partition_of(region).suffix}"

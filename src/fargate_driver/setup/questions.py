@@ -161,7 +161,7 @@ QUESTIONS = (
         "manager_cidr",
         "Where gitlab-runner's host connects from, an IPv4 network",
         checks.network,
-        when=lambda answers: answers["public_ip"] == "ssh" and _made(answers),
+        when=lambda answers: answers["public_ip"] == "ssh" and answers["manager"] == "none",
     ),
     Question("spot", "Start tasks on Spot where there is room", checks.yes_or_no, _always("no")),
     Question(
