@@ -36,8 +36,8 @@ its condition), `ecs:DescribeTaskDefinition`, `ecs:RegisterTaskDefinition`,
 `ecs:DeregisterTaskDefinition`, `ecs:ListTaskDefinitionFamilies` and
 `ec2:DescribeNetworkInterfaces`.
 
-With `[Images]` the policy that init writes starts only task definitions that the driver derived. For
-jobs with `FARGATE_TASK_DEFINITION` add their families to `StartTasks`, and their roles to
+With `[Images]` the policy that init writes starts only task definitions that the driver derived.
+For jobs with `FARGATE_TASK_DEFINITION` add their families to `StartTasks`, and their roles to
 `GiveTasksTheirRoles`; for roles in `[Allow] TaskRoles` the latter.
 
 All of it, for task definitions `ci-job`:

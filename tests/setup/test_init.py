@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -155,6 +156,10 @@ def test_nothing_that_needs_quoting_gets_through(question: object) -> None:
         assert not set("\\$`%'") & set(shown), value
 
 
+def contents_with(key: str, text: str) -> dict[str, str]:
+    return files.contents(plan(THERE, **{key: text}))
+
+
 TEXTS = st.text(max_size=80) | st.from_regex(r"[a-z0-9:/.$\"'{}@-]{1,40}", fullmatch=True)
 
 
@@ -164,9 +169,7 @@ def test_whatever_is_answered_the_files_can_be_read(
 ) -> None:
     answers = {"name": name, "cluster": cluster, "tags": tags, "job_image": image, "records": path}
     for key, text in answers.items():
-        found, complaint = refused(
-            lambda text, key=key: files.contents(plan(THERE, **{key: text})), text
-        )
+        found, complaint = refused(functools.partial(contents_with, key), text)
         assert complaint.isprintable()
         if found is None:
             continue
