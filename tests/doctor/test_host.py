@@ -53,7 +53,7 @@ def _dead_job(patient: Patient) -> None:
     directory = _records(patient) / f"7-{'0' * 20}"
     directory.mkdir(mode=0o700)
     owner = owner_of_this_call(str(patient.directory / "removed"), 3600)
-    jobs.JobRecord(str(directory), "job 7 (a/b)", Target("us-east-1", "c"), owner).save()
+    records.JobRecord(str(directory), "job 7 (a/b)", Target("us-east-1", "c"), owner).save()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ COMMANDS = {
     "shell": ("shell", "shell", "Open a terminal in a running job's container."),
     "logs": ("logs", "logs", "Show what a job's container logs to CloudWatch."),
     "doctor": ("doctor", "doctor", "Check all that a job depends on."),
+    "init": ("init", "init", "Write a configuration, and what it needs in AWS, from answers."),
     "reap": ("reap", "reap", "Stop tasks of jobs that are over, and remove what they left."),
     "images": ("images", "images", "List, or prune, the task definitions derived for images."),
     "helper-image": (
