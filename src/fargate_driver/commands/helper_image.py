@@ -24,7 +24,8 @@ pinned() {{
   docker buildx imagetools inspect --format "$helper:$1@{{{{.Manifest.Digest}}}}" "$helper:$1"
 }}
 registry={registry}
-aws ecr create-repository --region {region} --repository-name fargate-helper
+aws ecr describe-repositories --region {region} --repository-names fargate-helper ||
+  aws ecr create-repository --region {region} --repository-name fargate-helper
 aws ecr get-login-password --region {region} |
   docker login --username AWS --password-stdin "$registry"
 docker buildx build --platform linux/amd64,linux/arm64 --push \\

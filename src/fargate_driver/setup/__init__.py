@@ -1,0 +1,1 @@
+"""What `fargate init` writes: the driver's configuration, and what it needs in AWS."""

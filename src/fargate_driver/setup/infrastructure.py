@@ -1,0 +1,143 @@
+"""The CloudFormation template and the Terraform module: the same things in two languages."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from fargate_driver import __version__
+from fargate_driver.setup import toml
+from fargate_driver.setup.policy import policy
+from fargate_driver.setup.render import render
+
+if TYPE_CHECKING:
+    from fargate_driver.setup.plan import Plan
+
+
+def cloudformation(plan: Plan) -> str:
+    """Make the template."""
+    return render(
+        "cloudformation.yaml",
+        _chosen(plan),
+        _words(
+            plan,
+            security_group="${TasksSecurityGroup.GroupId}",
+            runner_version="${RunnerVersion}",
+        ),
+    )
+
+
+def terraform(plan: Plan) -> str:
+    """Make the module."""
+    return render(
+        "main.tf",
+        _chosen(plan),
+        _words(
+            plan,
+            security_group="${aws_security_group.tasks.id}",
+            runner_version="${var.runner_version}",
+        ),
+    )
+
+
+def _chosen(plan: Plan) -> set[str]:
+    names = {
+        "images": plan.images,
+        "repository": plan.images and bool(plan.helper_repository),
+        "task_role": bool(plan.task_role),
+        "hosted": plan.manager != "none",
+        "ec2": plan.manager == "ec2",
+        "fargate": plan.manager == "fargate",
+        "public": plan.public_ip == "outbound",
+        "ssh": plan.public_ip == "ssh",
+    }
+    return {name for name, holds in names.items() if holds}
+
+
+def _words(plan: Plan, *, security_group: str, runner_version: str) -> dict[str, str]:
+    """What the templates are filled with: no answer holds a character that needs quoting."""
+    service = "ec2" if plan.manager == "ec2" else "ecs-tasks"
+    words = {
+        "account": plan.account,
+        "region": plan.region,
+        "vpc": str(plan.vpc),
+        "subnets": json.dumps(plan.subnets),
+        "manager_subnet": plan.subnets[0],
+        "manager_cidr": str(plan.manager_cidr),
+        "assign_public_ip": "ENABLED" if plan.public_ip == "outbound" else "DISABLED",
+        "assign_public_ip_tf": json.dumps(plan.public_ip == "outbound"),
+        "cluster": plan.cluster,
+        "first_port": str(plan.ssh_ports[0]),
+        "last_port": str(plan.ssh_ports[-1]),
+        "repository": plan.helper_repository or "",
+        "execution_role": plan.execution_role_name,
+        "task_definition": str(plan.task_definition),
+        "task_role": str(plan.task_role),
+        "job_image": str(plan.job_image),
+        "manager_image": str(plan.manager_image),
+        "token_secret": str(plan.token_secret),
+        "limit": str(plan.limit),
+        "version": __version__,
+        "runner_version": runner_version,
+        "trust_tasks": _document(_trust("ecs-tasks")),
+        "trust_manager": _document(_trust(service)),
+        "policy": _document(policy(plan.features, plan.scope)),
+        "execution_policy": _document(_of(*_pulls(plan), _logs(plan))),
+        "token_policy": _document(_of(_token(plan))),
+        "manager_execution_policy": _document(_of(*_pulls(plan), _logs(plan), _token(plan))),
+        "fargate_toml": toml.fargate_toml(plan, security_group),
+        "runner_config": toml.runner_config(
+            plan, "$token" if plan.manager == "ec2" else "$RUNNER_TOKEN"
+        ),
+    }
+    if plan.manager != "none":
+        words["manager_script"] = render(f"manager-{plan.manager}.sh", set(), words)
+    return words
+
+
+def _trust(service: str) -> dict[str, Any]:
+    principal = {"Service": f"{service}.amazonaws.com"}
+    return _of({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"})
+
+
+def _pulls(plan: Plan) -> list[dict[str, Any]]:
+    """Rights to pull from ECR; https://docs.aws.amazon.com/AmazonECR/latest/userguide/security_iam_id-based-policy-examples.html."""
+    if not plan.repositories:
+        return []
+    read = ["BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"]
+    return [
+        # It is about the whole registry, and can't be limited.
+        {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Action": [f"ecr:{action}" for action in read],
+            "Resource": list(plan.repositories),
+        },
+    ]
+
+
+def _logs(plan: Plan) -> dict[str, Any]:
+    group = f"/gitlab-fargate/{plan.cluster}"
+    prefix = f"arn:{plan.partition}:logs:{plan.region}:{plan.account}"
+    return {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": f"{prefix}:log-group:{group}:*",
+    }
+
+
+def _token(plan: Plan) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": plan.token_secret,
+    }
+
+
+def _of(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _document(document: dict[str, Any]) -> str:
+    # JSON is YAML, and as an expression also HCL.
+    return json.dumps(document, indent=2)

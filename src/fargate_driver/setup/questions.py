@@ -1,0 +1,293 @@
+"""What `fargate init` asks: the one table behind its flags, its prompts and its help."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fargate_driver import __version__
+from fargate_driver.setup import checks
+from fargate_driver.setup.plan import Plan, registry_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Answers = Mapping[str, Any]
+
+
+# Where the templates' managers have these.
+PROGRAM = "/opt/gitlab-fargate-driver/bin/fargate"
+CONFIG = "/etc/gitlab-runner/fargate.toml"
+RECORDS = "/var/lib/gitlab-runner/fargate"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One of them.
+
+    Attributes:
+        key: The answer's name in Plan; the flag is the same with dashes.
+        text: What is asked, and the flag's help.
+        check: Makes a value of the text; ValueError says what is wrong with it.
+        default: The answer where there is no other, from the answers before; None: there is none.
+        when: Whether it matters, by the answers before.
+        optional: Whether it may be left empty.
+        absent: The value where it doesn't matter or is left empty.
+        asked: Whether it is asked at all, or only taken as a flag.
+    """
+
+    key: str
+    text: str
+    check: Callable[[str], Any]
+    default: Callable[[Answers], str | None] = lambda _: None
+    when: Callable[[Answers], bool] = lambda _: True
+    optional: bool = False
+    absent: Any = None
+    asked: bool = True
+
+    @property
+    def flag(self) -> str:
+        """The flag on the command line."""
+        return "--" + self.key.replace("_", "-")
+
+    def suggestion(self, answers: Answers) -> str | None:
+        """What is taken where nothing is answered; None where something has to be."""
+        return "" if self.optional else self.default(answers)
+
+    def read(self, text: str) -> Any:
+        """Make the value of a text; ValueError says what is wrong with it."""
+        return self.absent if self.optional and not text else self.check(text)
+
+
+def _always(text: str) -> Callable[[Answers], str | None]:
+    return lambda _: text
+
+
+def _made(answers: Answers) -> bool:
+    return bool(answers["infrastructure"] != "none")
+
+
+def _hosted(answers: Answers) -> bool:
+    return answers["manager"] in ("ec2", "fargate")
+
+
+def _own_image(name: str, tag: str) -> Callable[[Answers], str | None]:
+    return lambda answers: f"{registry_of(answers['account'], answers['region'])}/{name}:{tag}"
+
+
+def _job_image(answers: Answers) -> str | None:
+    if answers["images"]:
+        return "public.ecr.aws/docker/library/debian:stable-slim"
+    return _own_image("ci-job", "1")(answers)
+
+
+QUESTIONS = (
+    Question(
+        "region",
+        "AWS Region",
+        checks.region,
+        lambda _: os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+    ),
+    Question("account", "AWS account, 12 digits", checks.account),
+    Question(
+        "infrastructure",
+        "Make cluster, roles and security groups with: cloudformation, terraform, or none to use"
+        " what is there",
+        checks.one_of("cloudformation", "terraform", "none"),
+        _always("cloudformation"),
+    ),
+    Question(
+        "manager",
+        "Host for gitlab-runner to make: ec2, fargate, or none to use one of yours",
+        checks.one_of("ec2", "fargate", "none"),
+        _always("ec2"),
+        _made,
+    ),
+    Question("vpc", "VPC", checks.vpc, when=_made),
+    Question("subnets", "Subnets of tasks, with commas between", checks.subnets),
+    Question(
+        "security_groups",
+        "Security groups of tasks, with commas between",
+        checks.security_groups,
+        when=lambda answers: not _made(answers),
+        absent=(),
+    ),
+    Question("cluster", "ECS cluster", checks.cluster, _always("gitlab-ci")),
+    Question(
+        "images",
+        "Run jobs in the image: that they ask for, yes; or in that of one task definition, no",
+        checks.yes_or_no,
+        _always("yes"),
+    ),
+    Question(
+        "helper_image",
+        "Tools image, made with `fargate helper-image`",
+        checks.image,
+        _own_image("fargate-helper", __version__),
+        lambda answers: bool(answers["images"]),
+    ),
+    Question(
+        "job_image",
+        "Image of jobs that ask for none",
+        checks.image,
+        _job_image,
+        lambda answers: answers["images"] or _made(answers),
+    ),
+    Question(
+        "task_definition",
+        "Family of the task definition",
+        checks.family,
+        _always("ci-job"),
+        lambda answers: not answers["images"] or _made(answers),
+    ),
+    Question(
+        "execution_role",
+        "Role by which ECS pulls images and writes logs",
+        checks.role,
+        when=lambda answers: not _made(answers),
+    ),
+    Question(
+        "task_role", "Role that jobs call AWS with; empty for none", checks.role, optional=True
+    ),
+    Question(
+        "public_ip",
+        "Public addresses of tasks: none, outbound (only to reach the internet), or ssh (the"
+        " manager connects to them)",
+        checks.one_of("none", "outbound", "ssh"),
+        _always("none"),
+    ),
+    Question(
+        "manager_cidr",
+        "Where gitlab-runner's host connects from, an IPv4 network",
+        checks.network,
+        when=lambda answers: answers["public_ip"] == "ssh" and answers["manager"] == "none",
+    ),
+    Question("spot", "Start tasks on Spot where there is room", checks.yes_or_no, _always("no")),
+    Question(
+        "tags",
+        "Tags of tasks, KEY=VALUE with commas between; empty for none",
+        checks.tags,
+        optional=True,
+        absent={},
+    ),
+    Question(
+        "wide_reap",
+        "Let `fargate reap` also look for tasks whose record was lost (ecs:ListTasks)",
+        checks.yes_or_no,
+        _always("yes"),
+    ),
+    Question("gitlab_url", "GitLab's address", checks.url, _always("https://gitlab.com")),
+    Question("name", "Name of the runner", checks.name, _always("fargate")),
+    Question(
+        "token_secret",
+        "ARN of the secret in AWS Secrets Manager that holds the runner's token",
+        checks.secret,
+        when=_hosted,
+    ),
+    Question(
+        "manager_image",
+        "Image with gitlab-runner and the driver",
+        checks.image,
+        _own_image("fargate-manager", __version__),
+        lambda answers: answers["manager"] == "fargate",
+    ),
+    Question(
+        "prune",
+        "Let `fargate images --prune` run with the policy too, yes or no",
+        checks.yes_or_no,
+        _always("no"),
+        lambda answers: bool(answers["images"]),
+        absent=False,
+        asked=False,
+    ),
+    Question(
+        "limit",
+        "Most jobs at once",
+        checks.number(1, 10_000),
+        _always("50"),
+        asked=False,
+    ),
+    Question(
+        "program",
+        "The driver on gitlab-runner's host",
+        checks.path,
+        _always(PROGRAM),
+        lambda answers: not _hosted(answers),
+        absent=PROGRAM,
+        asked=False,
+    ),
+    Question(
+        "config_path",
+        "Where fargate.toml will be there",
+        checks.path,
+        _always(CONFIG),
+        lambda answers: not _hosted(answers),
+        absent=CONFIG,
+        asked=False,
+    ),
+    Question(
+        "records",
+        "Folder there for the records of running jobs",
+        checks.path,
+        _always(RECORDS),
+        lambda answers: not _hosted(answers),
+        absent=RECORDS,
+        asked=False,
+    ),
+    Question(
+        "builds_dir", "Sources in the job's container", checks.path, _always("/builds"), asked=False
+    ),
+    Question(
+        "cache_dir", "Caches in the job's container", checks.path, _always("/cache"), asked=False
+    ),
+    Question("ssh_user", "User in the job's container", checks.user, _always("root"), asked=False),
+    Question(
+        "ssh_port",
+        "Port of the image's own SSH server",
+        checks.number(1, 65535),
+        _always("22"),
+        asked=False,
+    ),
+    Question(
+        "endpoint_url",
+        "Address to call instead of AWS's, such as that of `fargate local up`",
+        checks.url,
+        optional=True,
+        asked=False,
+    ),
+)
+
+
+def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None], Any]) -> Plan:
+    """Take an answer for every question that matters.
+
+    Args:
+        given: The texts of flags.
+        ask: Asks for one that wasn't given, with its default; returns the checked value.
+
+    Raises:
+        ValueError: A flag is wrong, or has no use; the message begins with the flag.
+    """
+    answers: dict[str, Any] = {}
+    for question in QUESTIONS:
+        text = given.get(question.key)
+        if not question.when(answers):
+            if text:
+                raise ValueError(f"{question.flag} has no use with the other answers")
+            answers[question.key] = question.absent
+        elif text is None and question.asked:
+            answers[question.key] = ask(question, question.suggestion(answers))
+        else:
+            try:
+                answers[question.key] = question.read(
+                    question.suggestion(answers) or "" if text is None else text
+                )
+            except ValueError as error:
+                raise ValueError(f"{question.flag}: {error}") from None
+    if answers["public_ip"] == "ssh" and _hosted(answers):
+        raise ValueError(
+            "--public-ip: ssh is for a host outside of the VPC, and the one that is made is in it;"
+            " allowed: none or outbound"
+        )
+    return Plan(**answers)

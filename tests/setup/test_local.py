@@ -1,0 +1,121 @@
+"""What init writes, as it is, on the embedded Fargate: jobs run, the policy allows what they do.
+
+Each case plays what its features are for and compares the calls with the policy's actions.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from init_calls import init
+from local_fargate import FARGATE, LocalFargate, local_fargate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOT_RECORDED = {"iam:PassRole", "ecs:TagResource"}
+"""No operations of their own: AWS asks for them in RunTask and RegisterTaskDefinition."""
+TAG_LIKE_SHELL = "team=a b:c/d+e-f@g"
+
+
+@pytest.fixture(scope="module")
+def shared_fargate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFargate]:
+    with local_fargate(tmp_path_factory.mktemp("f") / "l") as running:
+        yield running
+
+
+@pytest.fixture
+def fargate(shared_fargate: LocalFargate) -> Iterator[LocalFargate]:
+    yield shared_fargate
+    shared_fargate.assert_nothing_left()
+
+
+def answers(fargate: LocalFargate, **more: str) -> dict[str, str]:
+    """For what `fargate local up` has, and no more than the driver of old was allowed."""
+    settings = fargate.settings
+    return {
+        "infrastructure": "none",
+        "region": settings["Fargate"]["Region"],
+        "account": "123456789012",
+        "cluster": settings["Fargate"]["Cluster"],
+        "subnets": settings["Fargate"]["Subnet"],
+        "security-groups": settings["Fargate"]["SecurityGroup"],
+        "task-definition": "ci-coordinator",
+        "execution-role": "arn:aws:iam::123456789012:role/ecsTaskExecutionRole",
+        "images": "no",
+        "wide-reap": "no",
+        "endpoint-url": fargate.url,
+        "records": settings["TaskMetadata"]["Directory"],
+        "ssh-user": settings["SSH"]["Username"],
+        "ssh-port": str(settings["SSH"]["Port"]),
+        "builds-dir": settings["Fargate"]["BuildsDir"],
+        "cache-dir": settings["Fargate"]["CacheDir"],
+        **more,
+    }
+
+
+def image_mode(fargate: LocalFargate) -> dict[str, str]:
+    """Answers for jobs in images of the embedded Fargate's own."""
+    given = answers(
+        fargate,
+        images="yes",
+        **{"helper-image": "fargate-helper", "job-image": "fargate-local/host:latest"},
+    )
+    del given["task-definition"]
+    return given
+
+
+def play(fargate: LocalFargate, directory: Path, given: dict[str, str], *then: str) -> None:
+    """Run init, a job, and a command; compare the calls with the policy."""
+    done = init(directory, **given)
+    assert done.returncode == 0, done.stderr
+    before = len(fargate.calls())
+    config = str(directory / "fargate.toml")
+    job = ["try", "--config", config, "--", "echo", "ran here"]
+    for command in (job, ["--config", config, *then]) if then else (job,):
+        done = subprocess.run(
+            [*FARGATE, *command],
+            env=fargate.environment,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "not allowed" not in done.stdout
+    called = {call["operation"] for call in fargate.calls()[before:]}
+    document = json.loads((directory / "policy.json").read_text())
+    actions = {action for statement in document["Statement"] for action in statement["Action"]}
+    assert {action.partition(":")[2] for action in actions - NOT_RECORDED} == called
+    assert "iam:PassRole" in actions
+    assert ("ecs:TagResource" in actions) == ("tags" in given)
+
+
+@pytest.mark.parametrize(
+    ("more", "then"),
+    [
+        ({}, ()),
+        ({"public-ip": "outbound", "spot": "yes"}, ()),
+        ({"public-ip": "ssh"}, ()),
+        ({"tags": TAG_LIKE_SHELL}, ()),
+        ({"wide-reap": "yes"}, ("reap",)),
+    ],
+    ids=["base", "outbound", "public", "tags", "reap"],
+)
+def test_jobs_of_a_task_definition(
+    fargate: LocalFargate, tmp_path: Path, more: dict[str, str], then: tuple[str, ...]
+) -> None:
+    play(fargate, tmp_path / "out", answers(fargate, **more), *then)
+
+
+def test_jobs_in_images(fargate: LocalFargate, tmp_path: Path) -> None:
+    if "Images" not in fargate.settings:
+        pytest.skip("this tier runs no images")
+    given = image_mode(fargate)
+    play(fargate, tmp_path / "out", given)
+    play(fargate, tmp_path / "pruning", {**given, "prune": "yes"}, "images", "--prune", "0")
