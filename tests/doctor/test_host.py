@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fargate_driver import jobs, settings
+from fargate_driver import records, settings
 from fargate_driver.doctor import runner_config, runner_limits
 from fargate_driver.doctor.finding import Status
 from fargate_driver.ecs.target import Target
