@@ -9,8 +9,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
-import cfnlint.api
-import cfnlint.config
+import cfnlint.api  # type: ignore[import-untyped]
+import cfnlint.config  # type: ignore[import-untyped]
 import hcl2
 import pytest
 
