@@ -255,6 +255,13 @@ def test_the_command_lists_and_prunes(fargate: LocalFargate, tmp_path: Path) -> 
     names = [here.find(wanted) for wanted in (old, new)]
     elsewhere = definitions(fargate, tmp_path / "elsewhere", region="eu-west-1")
     names.append(elsewhere.find(request(tmp_path, "elsewhere:1")))
+    # What is somebody else's, by a name that begins the same, is neither listed nor pruned.
+    prefix = old["family"].rpartition("-")[0]
+    for name in (f"{prefix}-base", f"{prefix}-{'0' * 20}"):
+        foreign = old | {"family": name}
+        foreign["containerDefinitions"] = old["containerDefinitions"][1:2]
+        foreign["containerDefinitions"][0] |= {"dependsOn": []}
+        here._ecs.register_task_definition(foreign)
 
     def run(*words: str) -> list[str]:
         done = call("--config", str(config), "images", *words, cwd=tmp_path)

@@ -56,6 +56,7 @@ def test_the_smallest_file_has_the_documented_defaults() -> None:
         "endpoint_url": None,
         "start_timeout": 600.0,
         "max_lifetime": None,
+        "print_shell_command": False,
         "wait_for_healthy": False,
         "builds_dir": None,
         "cache_dir": None,

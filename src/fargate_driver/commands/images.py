@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -53,9 +54,13 @@ def images(flags: Flags, prune: float | None, dry_run: bool) -> int:
     definitions = Definitions(ecs, config.task_metadata.directory, deadline)
     last = {use.family: use.last for use in definitions.uses()}
     failed = False
-    for family in ecs.list_families(f"{config.images.family}-"):
+    derived = re.compile(re.escape(config.images.family) + "-[0-9a-f]{20}")
+    for family in filter(derived.fullmatch, ecs.list_families(f"{config.images.family}-")):
         try:
             content, _ = ecs.describe_task_definition(family)
+            names = {one.get("name") for one in content.get("containerDefinitions", [])}
+            if not names >= {INJECTOR_CONTAINER, HELPER_CONTAINER}:
+                continue  # somebody else's, by a name that looks like ours
             used = last.get(family)
             line = f"{family}:{content['revision']}  {_ago(used)}  {_contents(content, config)}"
             old = prune is not None and _age(used, content) > prune * _DAY

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,8 @@ _PATIENCE = 60.0
 """Seconds in which calls of AWS that are throttled or not served are tried again."""
 _YOUNG = 300.0
 """Seconds for which a task without a record may be one whose record was just removed."""
+_CLOCKS = 60.0
+"""Seconds by which this host's clock may differ from AWS's."""
 
 
 @click.command(
@@ -52,7 +56,7 @@ def reap(flags: Flags, dry_run: bool) -> int:
     if not dry_run:
         pace.forget(config.task_metadata.directory)
     try:
-        _stop_tasks_without_record(config, dry_run=dry_run)
+        failed = not _stop_tasks_without_record(config, dry_run=dry_run) or failed
     except EcsError as e:
         if e.code == "AccessDeniedException" and e.operation == "ListTasks":
             click.echo("tasks without a record are not looked for: ecs:ListTasks is not allowed")
@@ -62,8 +66,8 @@ def reap(flags: Flags, dry_run: bool) -> int:
     return 2 if failed else 0
 
 
-def _stop_tasks_without_record(config: Settings, *, dry_run: bool) -> None:
-    """Stop this manager's tasks that no record speaks of.
+def _stop_tasks_without_record(config: Settings, *, dry_run: bool) -> bool:
+    """Stop this manager's tasks that no record speaks of; False where a record can't be read.
 
     Records are written before RunTask and removed after StopTask, and they are read after ListTasks
     here: a task that is listed and has no record belongs to no running job.
@@ -72,18 +76,37 @@ def _stop_tasks_without_record(config: Settings, *, dry_run: bool) -> None:
     ecs = Ecs(launch.target(config), deadline=time.monotonic() + _PATIENCE)
     listed = ecs.list_tasks(launch.started_by(directory))
     known: set[str | None] = set()
+    before = time.time() - _YOUNG
+    readable = True
     for place in jobs.all_directories(directory):
-        record = records.load(place)
-        launches = record.launches if record else []
-        if any(not launch.task_arn and not launch.refused for launch in launches):
-            return  # a task of this job may be listed without being known yet
-        known.update(launch.task_arn for launch in launches)
+        try:
+            record = records.load(place)
+        except DriverError as e:
+            # What it speaks of is not known, but nothing of it is older than its directory.
+            readable = False
+            click.echo(f"{e}; tasks from its time on are left alone", err=True)
+            with contextlib.suppress(OSError):
+                before = min(before, _oldest(place))
+            continue
+        for one in record.launches if record else []:
+            known.add(one.task_arn)
+            if not one.task_arn and not one.refused and one.replayable:
+                # A task of this launch may be listed without being known yet. One that is too old
+                # to be replayed is known by nobody any more: its task is an orphan.
+                before = min(before, one.created.epoch - _CLOCKS)
     for arn in listed:
         task = None if arn in known else ecs.describe_task(arn)
-        if task and time.time() - task["createdAt"] > _YOUNG:
+        if task and task["createdAt"] < before:
             if not dry_run:
                 ecs.stop_task(arn, "reaped: this manager has no record of its job")
             click.echo(f"{_verb('stopped', dry_run)} {arn}: this manager has no record of its job")
+    return readable
+
+
+def _oldest(place: str) -> float:
+    """When the oldest file of a job was last written, in seconds since the epoch."""
+    with os.scandir(place) as entries:
+        return min((entry.stat(follow_symlinks=False).st_mtime for entry in entries), default=0.0)
 
 
 def _verb(done: str, dry_run: bool) -> str:

@@ -30,6 +30,9 @@ _INJECTED = "/mnt/fargate"
 _TOOLS_VOLUME, _BUILDS_VOLUME, _CACHE_VOLUME = "fargate-tools", "fargate-builds", "fargate-cache"
 _DEFAULT_CPU, _DEFAULT_MEMORY = 1024, 2048
 """CPU units and MiB of a job that nobody said anything about."""
+_STOP_TIMEOUT = 120
+"""Seconds from SIGTERM to SIGKILL, the most that Fargate gives: when Spot capacity is taken back, a
+running stage may use them (the tools' init goes on for as long as one runs)."""
 _FORM = 1
 """To be raised when a base task definition is merged in another way than before."""
 _MOST_CONTAINERS = 10
@@ -205,6 +208,7 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
             "mountPoints": [tools_for_all, *shared],
         },
         {
+            "stopTimeout": _STOP_TIMEOUT,
             **template,
             **_container(config, name, images.image.name, template),
             "essential": True,
@@ -217,6 +221,7 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
         {
             **_container(config, HELPER_CONTAINER, helper_image, template),
             "essential": True,
+            "stopTimeout": _STOP_TIMEOUT,
             # As in GitLab's own helper: sources and the like are for the user of the job's image.
             "entryPoint": init(settings.helper_ssh_port, "--umask", "0"),
             "command": [],

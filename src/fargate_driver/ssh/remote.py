@@ -123,8 +123,13 @@ command -v setsid >/dev/null && set -- setsid "$@"
 (exec "$@" "$fargate_script" </dev/null 2>&3 3>&-)
 fargate_n=$?
 trap "" PIPE
-printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n"
-printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" >&3
+{
+  printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" &&
+    printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" >&3
+} || {
+  rm -f "$fargate_script" "$fargate_script".*
+  exit 97
+}
 exec 4<"/proc/$$/fd/3" 3<"/proc/$$/fd/1" >/dev/null
 fargate_logs=
 read -r fargate_x && {

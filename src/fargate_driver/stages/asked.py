@@ -139,7 +139,8 @@ class Asked:
         failed = {one.get("image") for one in containers if one.get("reason")}
         if self.config.helper_image in failed:
             return "[Images] HelperImage"
-        return "[Images] DefaultImage" if self.config.images.default_image in failed else ""
+        default = self.config.images.default_image
+        return "[Images] DefaultImage" if default and default in failed else ""
 
     def parameters(self, public_key: str, lifetime: int) -> dict[str, Any]:
         """What `launch.request` needs to know of it.
