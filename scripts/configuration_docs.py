@@ -83,8 +83,8 @@ fails the job as a script failure, since trying again would not help.
 
 Warnings about this file, and more with a lower `LogLevel`, go to `LogFile`. Without one they go to
 stderr, and gitlab-runner shows that in the log of each job. Each line of the form `json` has
-`time`, `level` and `msg`, and `job`, `pipeline` and `project` where the job is known. The file is
-created with mode 0600.
+`time`, `level` and `msg`, and `job`, `pipeline`, `project` and `task` where they are known. The
+file is created with mode 0600.
 """
 
 

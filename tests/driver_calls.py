@@ -38,6 +38,8 @@ class JobCalls:
             "BUILD_EXIT_CODE_FILE": str(self.code_file),
             "JOB_RESPONSE_FILE": str(directory / "response.json"),
             "CUSTOM_ENV_CI_JOB_ID": str(job_id),
+            # Lines without GitLab's marks, which tests/e2e looks at.
+            "NO_COLOR": "1",
         }
 
     def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:

@@ -142,6 +142,7 @@ def local_fargate(
     path: Path | None = None,
     runtime: str = RUNTIME,
     options: tuple[str, ...] = (),
+    images: bool = False,
 ) -> Iterator[LocalFargate]:
     """Run `fargate local up` in a directory.
 
@@ -150,6 +151,7 @@ def local_fargate(
         path: A folder with programs for the tasks, put before all others.
         runtime: The tier to run it on.
         options: More options of `fargate local up`.
+        images: Whether jobs run in images of their own.
     """
     directory.mkdir(mode=0o700, exist_ok=True)
     marker = str(directory)
@@ -167,7 +169,10 @@ def local_fargate(
             line = process.stdout.readline().decode()
             assert line.startswith("ready: "), f"local up said {line!r}"
             url = line.removeprefix("ready: ").strip()
-            yield LocalFargate(directory, url, marker, process.pid)
+            running = LocalFargate(directory, url, marker, process.pid)
+            if images:
+                running.config = directory / "images.toml"
+            yield running
         finally:
             process.send_signal(signal.SIGTERM)
             try:

@@ -1,6 +1,6 @@
 /* The first process of a job's container, and under the name `inject` the one that brings it there.
  *
- *   init --port PORT [--hosts ALIAS,ALIAS…]
+ *   init --port PORT [--umask MODE] [--hosts ALIAS,ALIAS…]
  *       serves SSH with the `sshd` beside it, reaps what the job leaves behind, and ends
  *       - on SIGTERM: no new connections are taken, running sessions go on until the container is
  *         killed, and without any it ends at once (143); its name, /proc/1/comm, is "ending" then;
@@ -298,7 +298,7 @@ static int keep(pid_t server, const sigset_t *signals, time_t seconds)
 
 static int init(int argc, char **argv)
 {
-    const char *port = NULL;
+    const char *port = NULL, *mode = NULL;
     char *hosts = NULL;
     sigset_t signals;
     time_t seconds;
@@ -306,10 +306,13 @@ static int init(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--port") == 0 && i + 1 < argc)
             port = argv[++i];
+        else if (strcmp(argv[i], "--umask") == 0 && i + 1 < argc)
+            mode = argv[++i];
         else if (strcmp(argv[i], "--hosts") == 0 && i + 1 < argc)
             hosts = argv[++i];
         else {
-            say("unexpected argument %s: init --port PORT [--hosts ALIAS,ALIAS…]", argv[i]);
+            say("unexpected argument %s: init --port PORT [--umask MODE]"
+                " [--hosts ALIAS,ALIAS…]", argv[i]);
             return UNUSABLE;
         }
     }
@@ -318,10 +321,17 @@ static int init(int argc, char **argv)
         say("--port has to be a number from 1 to 65535");
         return UNUSABLE;
     }
+    if (mode && (*mode == '\0' || strlen(mode) > 4 || mode[strspn(mode, "01234567")]
+                 || strtol(mode, NULL, 8) > 0777)) {
+        say("--umask has to be octal, from 0 to 0777");
+        return UNUSABLE;
+    }
     check_key(getenv("SSH_PUBLIC_KEY"));
     seconds = lifetime(getenv("FARGATE_MAX_LIFETIME"));
     if (hosts && *hosts)
         name_hosts(hosts);
+    if (mode)
+        umask(strtol(mode, NULL, 8));
     /* Where this is not PID 1, orphans come here all the same. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigemptyset(&signals);

@@ -1,7 +1,7 @@
-"""The job record on disk: what one stage leaves for the next.
+"""A job's directory on disk: what one stage leaves for the next.
 
 Every job has a directory of its own (0700) below `[TaskMetadata] Directory`, named by its key. It
-holds `record.json` (the tasks, and how to call ECS about them), `access` (how run reaches the task)
+holds `record.json` (see records.py), `access` (how run reaches the task)
 and the connection's files: the private key, the pinned host key, the ControlMaster's socket and its
 log. Where the driver made the task definition, a directory `helper` in it holds the same for the
 connection to the helper's container. The directory is gone when nothing of the job is left.
@@ -15,109 +15,18 @@ from __future__ import annotations
 import os
 import stat
 
-from fargate_driver.ecs.target import Target
 from fargate_driver.errors import DriverError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from fargate_driver.moment import Moment
-    from fargate_driver.owner import Owner
-
-VERSION = 1
 RECORD = "record.json"
 PREPARE = "prepare"
 """Names the process that prepares the job, for a cleanup that comes meanwhile."""
 _HELPER = "helper"
 _ACCESS = "access"
 _LOST = "lost"
-_TOKEN_LIFETIME = 23 * 3600
-"""Seconds in which a RunTask may be replayed: clientTokens hold 24 h at most
-(https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html)."""
 
 
 class RecordError(DriverError):
     """A record can't be written, read or understood."""
-
-
-class Launch:
-    """One intent to start a task, recorded before RunTask is called.
-
-    Args:
-        request: RunTask's parameters, the clientToken included: replaying them unchanged returns
-            the same task.
-        created: when it was written.
-        task_arn: the started task, once it is known.
-        refused: whether ECS answered that it started nothing.
-        size: the task's cpu and memory, and those of the job's container, in RunTask's form.
-    """
-
-    __slots__ = ("created", "refused", "request", "size", "task_arn")
-
-    def __init__(
-        self,
-        request: dict[str, Any],
-        created: Moment,
-        task_arn: str | None = None,
-        refused: bool = False,
-        size: dict[str, Any] | None = None,
-    ) -> None:
-        self.request = request
-        self.created = created
-        self.task_arn = task_arn
-        self.refused = refused
-        self.size = size or {}
-
-    @property
-    def replayable(self) -> bool:
-        """Whether ECS still knows the clientToken, so that a replay starts nothing new."""
-        return 0 <= self.created.age() < _TOKEN_LIFETIME
-
-
-class JobRecord:
-    """The tasks of a job, and how to call ECS about them.
-
-    Args:
-        directory: the job's directory.
-        description: job, pipeline and project, for people.
-        target: where ECS is called.
-        owner: how a later process can see whether the job is over.
-    """
-
-    __slots__ = ("description", "directory", "launches", "owner", "target")
-
-    def __init__(self, directory: str, description: str, target: Target, owner: Owner) -> None:
-        self.directory = directory
-        self.description = description
-        self.target = target
-        self.owner = owner
-        self.launches: list[Launch] = []
-
-    @property
-    def task_arn(self) -> str | None:
-        """The task of the latest launch."""
-        return self.launches[-1].task_arn if self.launches else None
-
-    def save(self) -> None:
-        """Write the record so that a crash leaves the old one or the new one.
-
-        Raises:
-            RecordError: it can't be written.
-        """
-        import json
-
-        data = {
-            "version": VERSION,
-            "description": self.description,
-            "owner": self.owner._asdict(),
-            "target": {name: getattr(self.target, name) for name in Target.__slots__},
-            "launches": [
-                {name: getattr(launch, name) for name in Launch.__slots__}
-                for launch in self.launches
-            ],
-        }
-        _write(os.path.join(self.directory, RECORD), json.dumps(data))
 
 
 class Access:
@@ -167,7 +76,7 @@ class Access:
         path = os.path.join(directory, _ACCESS)
         if any("\n" in line for line in lines):
             raise RecordError(f"{path}: a value holds a newline: {lines}")
-        _write(path, "".join(f"{line}\n" for line in lines))
+        write(path, "".join(f"{line}\n" for line in lines))
 
 
 def load_access(directory: str) -> Access | None:
@@ -214,7 +123,7 @@ def note_lost(directory: str, stage: str) -> None:
     """
     path = os.path.join(directory, _LOST)
     if os.path.isdir(directory) and (stage or not os.path.exists(path)):
-        _write(path, stage)
+        write(path, stage)
 
 
 def lost_stage(directory: str) -> str | None:
@@ -235,8 +144,16 @@ def forget_lost(directory: str) -> None:
     _unlink(os.path.join(directory, _LOST))
 
 
-def _write(path: str, text: str) -> None:
-    """Write a private file so that a crash leaves the old one or the new one."""
+def write(path: str, text: str) -> None:
+    """Write a private file so that a crash leaves the old one or the new one.
+
+    Args:
+        path: its name.
+        text: its content.
+
+    Raises:
+        RecordError: it can't be written.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
         with open(os.open(f"{path}.new", flags, 0o600), "w", encoding="utf-8") as file:
@@ -298,74 +215,6 @@ def check_own(directory: str) -> None:
             f"{directory}: is not a directory of user id {os.geteuid()}, who runs the driver; look"
             " who made it, and remove it"
         )
-
-
-def load(directory: str) -> JobRecord | None:
-    """Read a job's record.
-
-    Args:
-        directory: the job's directory.
-
-    Returns:
-        The record, or None where a crash came before it was first written.
-
-    Raises:
-        RecordError: it is unreadable, damaged or of a newer driver.
-    """
-    import json
-
-    from fargate_driver.moment import Moment
-    from fargate_driver.owner import Owner
-
-    path = os.path.join(directory, RECORD)
-    try:
-        with open(path, encoding="utf-8") as file:
-            data = json.load(file)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as e:
-        raise RecordError(f"{path}: the job's record can't be read: {e}") from e
-    try:
-        if data["version"] != VERSION:
-            raise RecordError(
-                f"{path}: written by another version of the driver (record version"
-                f" {data['version']}, this one knows {VERSION}); finish the job with that one"
-            )
-        owner = Owner(**data["owner"] | {"began": Moment(*data["owner"]["began"])})
-        record = JobRecord(directory, data["description"], Target(**data["target"]), owner)
-        record.launches = [
-            Launch(**launch | {"created": Moment(*launch["created"])})
-            for launch in data["launches"]
-        ]
-        _check_types(record)
-    except (KeyError, TypeError) as e:
-        raise RecordError(f"{path}: the job's record is damaged: {e!r}") from e
-    return record
-
-
-def _check_types(record: JobRecord) -> None:
-    """See that what was read is of the kinds that were written; TypeError where it isn't."""
-    target, owner = record.target, record.owner
-    text, number, maybe = (str,), (int, float), (str, type(None))
-    found: list[tuple[object, tuple[type, ...]]] = [
-        *((value, text) for value in (record.description, target.region, target.cluster)),
-        *((value, maybe) for value in (target.endpoint_url, target.assume_role)),
-    ]
-    names = ("machine", "pid_namespace", "mount_namespace", "temporary")
-    found += [(getattr(owner, name), text) for name in names]
-    found += [(n, number) for n in (owner.runner_pid, owner.runner_started, owner.longest)]
-    for launch in record.launches:
-        found += [
-            (launch.request, (dict,)),
-            (launch.size, (dict,)),
-            (launch.task_arn, maybe),
-            (launch.refused, (bool,)),
-        ]
-    for moment in (owner.began, *(launch.created for launch in record.launches)):
-        found += [(moment.epoch, number), (moment.boot, text), (moment.uptime, number)]
-    for value, kinds in found:
-        if type(value) not in kinds:
-            raise TypeError(f"a value is {type(value).__name__}")
 
 
 def link(directory: str, temporary: str | None, job_id: str) -> None:

@@ -56,6 +56,17 @@ def setup(settings: Settings, job: Job | None = None) -> None:
     logger.propagate = False
 
 
+def add(**fields: str) -> None:
+    """Name something else in every record from now on.
+
+    Args:
+        fields: such as the task's id, by name.
+    """
+    for handler in logging.getLogger("fargate_driver").handlers:
+        if isinstance(handler.formatter, _Json | _Text):
+            handler.formatter.fields |= fields
+
+
 def _handler(settings: Settings) -> logging.Handler:
     if settings.log_file is None:
         return logging.StreamHandler(sys.stderr)
@@ -94,13 +105,13 @@ class _Json(logging.Formatter):
 
     def __init__(self, fields: dict[str, Any]) -> None:
         super().__init__()
-        self._fields = {name: value for name, value in fields.items() if value is not None}
+        self.fields = {name: value for name, value in fields.items() if value is not None}
 
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": _time(record), "level": _level(record), "msg": record.getMessage()}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line | self._fields)
+        return json.dumps(line | self.fields)
 
 
 class _Text(logging.Formatter):
@@ -108,8 +119,7 @@ class _Text(logging.Formatter):
 
     def __init__(self, fields: dict[str, Any], *, stamped: bool) -> None:
         super().__init__()
-        named = [f"{name}={value}" for name, value in fields.items() if value is not None]
-        self._about = "".join(f" {text}" for text in named) if stamped else ""
+        self.fields = {name: value for name, value in fields.items() if value is not None}
         self._stamped = stamped
 
     def format(self, record: logging.LogRecord) -> str:
@@ -120,4 +130,6 @@ class _Text(logging.Formatter):
             f"{_time(record)} {_level(record)}" if self._stamped else f"fargate: {_level(record)}:"
         )
         # A record with line breaks in it could pass for another one.
-        return f"{start}{self._about} " + text.replace("\r", "\\r").replace("\n", "\\n")
+        about = "".join(f" {name}={value}" for name, value in self.fields.items())
+        start += about if self._stamped else ""
+        return f"{start} " + text.replace("\r", "\\r").replace("\n", "\\n")

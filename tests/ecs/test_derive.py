@@ -103,6 +103,8 @@ def test_the_containers_of_a_job(tmp_path: Path) -> None:
         "/opt/fargate/init",
         "--port",
         "2223",
+        "--umask",
+        "0",
         "--hosts",
         "postgres,db",
     ]

@@ -311,6 +311,10 @@ ENDS = [
     ("EssentialContainerExited", "Essential container in task exited",
      [("ci-coordinator", 0, None)],
      "container-exited", "image", "never", S, "repost/ecs-task-stopped"),
+    # How the driver's own first process ends then.
+    ("EssentialContainerExited", "Essential container in task exited",
+     [("ci-coordinator", 124, None)],
+     "lifetime-over", "configuration", "never", S, "manual/html_node/timeout-invocation.html"),
     # ECS kills the side container because the job's own one ended.
     ("EssentialContainerExited", "Essential container in task exited",
      [("log-router", 137, None), ("ci-coordinator", 1, None)],

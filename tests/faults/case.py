@@ -44,7 +44,6 @@ class Case:
         settings: more lines for [Fargate].
         capacity: more tables for fargate.toml.
         start_timeout: seconds.
-        wrong: what the driver does instead, where that is known and not mended yet.
     """
 
     name: str
@@ -64,7 +63,6 @@ class Case:
     settings: str = ""
     capacity: str = ""
     start_timeout: float = 30
-    wrong: str = ""
 
     @property
     def aimed(self) -> bool:

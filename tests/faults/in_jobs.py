@@ -167,7 +167,7 @@ STAGE = (
         by.COMMON_ERRORS,
         "allow ecs:DescribeTasks",
         rule=_EXITS,
-        later=(error("DescribeTasks", "AccessDeniedException", _MAY_NOT_LOOK),),
+        later=(error("DescribeTasks", "AccessDeniedException", _MAY_NOT_LOOK, times=99),),
     ),
     _lost(
         "why-unknown",

@@ -222,7 +222,7 @@ LAUNCH = (
         # Who wrote the job can mend it, and trying three times helps nobody.
         result="script_failure",
         tasks=0,
-        says=("FARGATE_TASK_DEFINITION: ", "TaskDefinition not found."),
+        says=("FARGATE_TASK_DEFINITION nothing-there: ", "TaskDefinition not found."),
         verdict="task-definition-not-found",
         source=by.CUSTOM,
     ),

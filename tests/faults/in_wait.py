@@ -20,16 +20,13 @@ _MANAGER = (
 )
 
 
-def _survived(
-    name: str, *rules: dict[str, object], source: str, settings: str = "", wrong: str = ""
-) -> Case:
+def _survived(name: str, *rules: dict[str, object], source: str, settings: str = "") -> Case:
     """Trouble that the one task gets over."""
     return Case(
         name=name,
         strikes="wait",
         rules=rules,
         settings=settings,
-        wrong=wrong,
         result="success",
         says=("started task ",),
         source=source,
@@ -392,7 +389,6 @@ WAIT = (
         ),
         source=by.EC2_LATER,
         settings=_PUBLIC,
-        wrong="an interface that EC2 doesn't know yet fails the start at once",
     ),
     _unasked(
         "may-not-see-the-address",

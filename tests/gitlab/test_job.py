@@ -47,6 +47,7 @@ def test_the_recorded_jobs(tmp_path: Path) -> None:
         timeout=3600,
         image="registry.example.com/img:1",
         services=("redis:7", "postgres:16"),
+        name="ok",
     )
     assert job.describe() == "job 1001 (pipeline 500, group/project)"
     assert len({job.key for job in jobs.values()}) == len(names) == 6

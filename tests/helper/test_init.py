@@ -63,6 +63,8 @@ def test_without_exactly_one_key_nothing_is_served(key: str | None, reason: str)
         (("--port", "22", "--help"), {}, "unexpected argument --help"),
         (("--port", "22", "--hosts", "a b"), {}, "can't be part of a host name"),
         (("--port", "22", "--hosts", "a," * 3000), {}, "--hosts: more than"),
+        (("--port", "22", "--umask", "8"), {}, "--umask has to be octal"),
+        (("--port", "22", "--umask", "1000"), {}, "--umask has to be octal"),
         (("--port", "22"), {"FARGATE_MAX_LIFETIME": "1h"}, "FARGATE_MAX_LIFETIME=1h is no number"),
         (("--port", "22"), {"FARGATE_MAX_LIFETIME": "-5"}, "FARGATE_MAX_LIFETIME=-5 is no number"),
         (("--port", "22"), {"FARGATE_LISTEN_ADDRESS": "a" * 300}, "FARGATE_LISTEN_ADDRESS"),

@@ -117,6 +117,8 @@ class Container(Task):
             "PATH": "/usr/bin:/bin",
             "ECS_CONTAINER_METADATA_URI_V4": METADATA,
             "FARGATE_LISTEN_ADDRESS": "127.0.0.1",
+            # For tests that were killed: nothing is left for long.
+            "FARGATE_MAX_LIFETIME": "900",
             "SSH_PUBLIC_KEY": self.public_key,
             **(environment or {}),
         }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fargate_driver import jobs, moment
+from fargate_driver import jobs, moment, records
 from fargate_driver.ecs.target import Target
 from fargate_driver.moment import Moment
 from fargate_driver.owner import owner_of_this_call
@@ -30,18 +30,18 @@ MOMENT = Moment(12.5, "boot", 7.25)
 SIZE = {"cpu": "256", "memory": "512", "containers": [{"name": "a", "memory": None}]}
 
 
-def record(directory: Path) -> jobs.JobRecord:
+def record(directory: Path) -> records.JobRecord:
     target = Target("us-east-1", "ci", "http://127.0.0.1:1", None)
-    return jobs.JobRecord(str(directory), "job 7", target, owner_of_this_call("/tmp/x", 60))
+    return records.JobRecord(str(directory), "job 7", target, owner_of_this_call("/tmp/x", 60))
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     saved = record(tmp_path)
     saved.launches.append(
-        jobs.Launch({"clientToken": "t", "tags": []}, MOMENT, "arn:task", True, SIZE)
+        records.Launch({"clientToken": "t", "tags": []}, MOMENT, "arn:task", True, size=SIZE)
     )
     saved.save()
-    loaded = jobs.load(str(tmp_path))
+    loaded = records.load(str(tmp_path))
     assert loaded is not None
     assert (loaded.directory, loaded.description) == (str(tmp_path), "job 7")
     assert loaded.target.endpoint_url == "http://127.0.0.1:1"
@@ -54,6 +54,26 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert loaded.task_arn == "arn:task"
 
 
+def test_records_of_older_versions_are_loaded(tmp_path: Path) -> None:
+    saved = record(tmp_path)
+    saved.about = {"job": "7", "image": "alpine"}
+    saved.launches.append(records.Launch({}, MOMENT, definition="a:1", capacity="FARGATE"))
+    saved.save()
+    loaded = records.load(str(tmp_path))
+    assert loaded
+    assert loaded.about == saved.about
+    assert (loaded.launches[0].definition, loaded.launches[0].capacity) == ("a:1", "FARGATE")
+    file = tmp_path / "record.json"
+    data = json.loads(file.read_text())
+    del data["about"]
+    del data["launches"][0]["definition"]
+    del data["launches"][0]["capacity"]
+    file.write_text(json.dumps(data))
+    old = records.load(str(tmp_path))
+    assert old
+    assert (old.about, old.launches[0].definition, old.launches[0].capacity) == ({}, "", "")
+
+
 @given(text=st.text())
 def test_any_text_survives(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     directory = tmp_path_factory.mktemp("job")
@@ -63,7 +83,7 @@ def test_any_text_survives(text: str, tmp_path_factory: pytest.TempPathFactory) 
         saved.save()
     except UnicodeEncodeError:
         pytest.fail("a lone surrogate must not cost a record")
-    loaded = jobs.load(str(directory))
+    loaded = records.load(str(directory))
     assert loaded is not None
     assert loaded.description == text
 
@@ -72,6 +92,7 @@ ACCESS: dict[str, Any] = {
     "user": "root",
     "host": "127.0.0.9",
     "port": 2222,
+    "wrapper_shell": "/bin/sh",
     "shell": "bash",
     "init_pid": 1,
     "state_directory": "/home/a=b/.fargate-1",
@@ -125,9 +146,9 @@ def test_a_parent_that_is_a_file_is_named(tmp_path: Path) -> None:
 
 
 def test_no_record_yet_is_none(tmp_path: Path) -> None:
-    assert jobs.load(str(tmp_path)) is None
+    assert records.load(str(tmp_path)) is None
     (tmp_path / "record.json.new").write_text("{half")
-    assert jobs.load(str(tmp_path)) is None
+    assert records.load(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize(
@@ -136,7 +157,7 @@ def test_no_record_yet_is_none(tmp_path: Path) -> None:
 def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "record.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(jobs.RecordError, match="record"):
-        jobs.load(str(tmp_path))
+        records.load(str(tmp_path))
 
 
 @given(data=JSON)
@@ -144,7 +165,7 @@ def test_no_json_is_a_traceback(data: Any, tmp_path_factory: pytest.TempPathFact
     directory = tmp_path_factory.mktemp("job")
     (directory / "record.json").write_text(json.dumps(data))
     with pytest.raises(jobs.RecordError):
-        jobs.load(str(directory))
+        records.load(str(directory))
 
 
 def test_a_newer_record_is_left_alone(tmp_path: Path) -> None:
@@ -154,7 +175,7 @@ def test_a_newer_record_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(
         jobs.RecordError, match=r"another version of the driver \(record version 99"
     ):
-        jobs.load(str(tmp_path))
+        records.load(str(tmp_path))
 
 
 HOUR = 3600.0
@@ -176,7 +197,7 @@ def test_old_intents_are_never_replayed(age: float, jump: float, replayable: boo
     # The machine's clock was set by `jump` since.
     here = moment.now()
     created = here._replace(epoch=here.epoch - age - jump, uptime=here.uptime - age)
-    assert jobs.Launch({}, created).replayable is replayable
+    assert records.Launch({}, created).replayable is replayable
 
 
 @pytest.mark.parametrize(
@@ -186,7 +207,7 @@ def test_old_intents_are_never_replayed(age: float, jump: float, replayable: boo
 def test_after_a_restart_the_time_of_day_counts(age: float, replayable: bool) -> None:
     here = moment.now()
     created = Moment(here.epoch - age, "another", here.uptime - 5)
-    assert jobs.Launch({}, created).replayable is replayable
+    assert records.Launch({}, created).replayable is replayable
 
 
 def test_links_lead_to_the_job_they_were_made_for(tmp_path: Path) -> None:

@@ -157,11 +157,14 @@ def test_a_whole_life(tmp_path: Path) -> None:
 
 def test_a_runtime_that_runs_images(tmp_path: Path) -> None:
     with up("--dir", tmp_path, "--runtime", "user") as here:
-        config = tomllib.loads((tmp_path / "fargate.toml").read_text())
-        assert config["Images"] == {
-            "Enabled": True,
-            "HelperImage": "fargate-helper",
-            "Architecture": machine_architecture(),
+        plain = tomllib.loads((tmp_path / "fargate.toml").read_text())
+        with_images = tomllib.loads((tmp_path / "images.toml").read_text())
+        assert with_images == plain | {
+            "Images": {
+                "Enabled": True,
+                "HelperImage": "fargate-helper",
+                "Architecture": machine_architecture(),
+            }
         }
         here.end()
 

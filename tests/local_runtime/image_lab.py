@@ -29,12 +29,12 @@ APPLETS = (
 )
 
 
-def import_busybox(here: Lab, name: str = "busybox", **config: Any) -> None:
-    """Import an image with a static busybox and nothing else."""
+def busybox_layer() -> bytes:
+    """Return an archive with a static busybox and little else."""
     busybox = Path("/bin/busybox")
     if not busybox.exists() or b"interpreter" in _file(busybox):
         pytest.skip("no static busybox: apt-get install busybox-static")
-    layer = archive(
+    return archive(
         (entry("bin/busybox"), busybox.read_bytes()),
         *(entry(f"bin/{applet}", type=b"2", linkname="busybox") for applet in APPLETS),
         ("etc/passwd", PASSWD),
@@ -45,8 +45,12 @@ def import_busybox(here: Lab, name: str = "busybox", **config: Any) -> None:
         entry("sys", type=b"2", linkname="/kernel"),
         entry("kernel", type=b"5"),
     )
+
+
+def import_busybox(here: Lab, name: str = "busybox", **config: Any) -> None:
+    """Import an image of `busybox_layer`."""
     layout = OciLayout(here.directory.parent / uuid.uuid4().hex)
-    layout.index(layout.image(layer, **config))
+    layout.index(layout.image(busybox_layer(), **config))
     Store(here.directory.parent / "images").add(name, layout.directory)
     shutil.rmtree(layout.directory)
 
@@ -139,9 +143,16 @@ async def ssh(
     here: Lab, address: str, port: int, command: str, *options: str
 ) -> tuple[int | None, str, str]:
     """Run a command by SSH, once something listens; return exit status, stdout and stderr."""
+    return await ssh_with(here.key, address, port, command, *options)
+
+
+async def ssh_with(
+    key: Path, address: str, port: int, command: str, *options: str
+) -> tuple[int | None, str, str]:
+    """Run a command by SSH with a key, see `ssh`."""
     await listening(address, port)
     process = await asyncio.create_subprocess_exec(
-        *("ssh", "-F", "none", "-i", str(here.key), "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"),
+        *("ssh", "-F", "none", "-i", str(key), "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"),
         *("-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"),
         *(options or ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")),
         *("-l", "job", "-p", str(port), address, command),

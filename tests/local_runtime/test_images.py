@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from fargate_driver.local.directory import remove_tree
+from fargate_driver.local.image_store.store import Store
 from fargate_driver.local.runtimes.base import (
     ContainerSpec,
     Exit,
@@ -16,6 +18,7 @@ from fargate_driver.local.runtimes.base import (
     Mount,
     RuntimeUnavailableError,
 )
+from local_images.archive_makers import archive, entry
 from local_runtime.image_lab import import_busybox, import_glibc, result, shell, task
 from local_runtime.runtime_lab import ISOLATED, lab, processes_with, token, until
 
@@ -41,7 +44,7 @@ def test_an_image_is_all_that_a_container_sees(name: str) -> None:
             code, output = await result(here, first)
             lines = output.splitlines()
             assert code == 0, output
-            top = ["bin", "dev", "etc", "kernel", "proc", "sys"]
+            top = ["bin", "dev", "etc", "kernel", "proc", "run", "sys"]
             assert lines[: len(top)] == top
             rest = lines[len(top) :]
             assert rest[0] == "1"
@@ -53,6 +56,44 @@ def test_an_image_is_all_that_a_container_sees(name: str) -> None:
             code, output = await result(here, task(here, shell("ls -A /; cat /etc/passwd")))
             assert "new" not in output
             assert "app:" in output
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("name", ISOLATED)
+def test_links_in_an_image_stay_in_it(name: str) -> None:
+    async def story() -> None:
+        async with lab(name) as here:
+            outside = here.directory.parent / "outside"
+            outside.mkdir()
+            file = here.directory.parent / "image.tar"
+            links = ("etc", "dev", "sys", "builds", "opt", "work")
+            file.write_bytes(
+                archive(
+                    (entry("bin/busybox"), Path("/bin/busybox").read_bytes()),
+                    entry("bin/sh", type=tarfile.SYMTYPE, linkname="busybox"),
+                    *(
+                        entry(link, type=tarfile.SYMTYPE, linkname=f"{outside}/{link}")
+                        for link in links
+                    ),
+                    entry("up", type=tarfile.SYMTYPE, linkname=f"../../../../../..{outside}"),
+                )
+            )
+            Store(here.directory.parent / "images").add("links", file)
+            container = shell(
+                "touch /builds/a/x /up/b/y /work/x && echo x >>/etc/hosts"
+                " && echo /builds/* /up/b/*",
+                image="links",
+                working_directory="/work/dir",
+                mounts=(Mount("v", "/builds/a"), Mount("v", "/up/b")),
+            )
+            code, output = await result(here, task(here, container, volumes=("v",)))
+            assert (code, output) == (0, "/builds/a /up/b/x /up/b/y\n")
+            assert list(outside.iterdir()) == []
+            file.write_bytes(archive(entry("etc", type=tarfile.SYMTYPE, linkname="etc")))
+            Store(here.directory.parent / "images").add("loop", file)
+            with pytest.raises(RuntimeUnavailableError, match="/etc"):
+                await result(here, task(here, shell("true", image="loop")))
 
     asyncio.run(story())
 

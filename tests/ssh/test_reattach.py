@@ -40,8 +40,15 @@ def kill_master(stages: Stages) -> None:
 class Reconnect:
     """Connects again, after something was done meanwhile; `reasons` are what it was told."""
 
-    def __init__(self, stages: Stages, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        meanwhile: Callable[[], None] = lambda: None,
+        *,
+        seconds: float = 30,
+    ) -> None:
         self._stages = stages
+        self._seconds = seconds
         self._meanwhile = meanwhile
         self.reasons: list[str] = []
 
@@ -49,7 +56,7 @@ class Reconnect:
         self.reasons.append(why)
         self._meanwhile()
         try:
-            reopen_master(self._stages.task.connection, 30, lambda _reason: None)
+            reopen_master(self._stages.task.connection, self._seconds, lambda _reason: None)
         except DriverError:
             return False
         return True
@@ -163,8 +170,11 @@ def test_a_wrapper_that_is_killed_while_disconnected_is_no_verdict(shells: Stage
 def test_a_task_that_ends_while_disconnected_is_no_verdict(stages: Stages) -> None:
     def end() -> None:
         os.kill(stages.task.init_pid, signal.SIGTERM)
+        wait_until(lambda: not alive(stages.task.init_pid))
 
-    run, _ = lose(stages, "echo before; touch lose; sleep 600", end)
+    reconnect = Reconnect(stages, end, seconds=1)
+    script = f"echo before; sleep 2; kill -9 {_masters_of(stages)}; sleep 600"
+    run = stages.run(script, reconnect=reconnect)
     assert run.outcome.code is None
     assert "connection was lost" in run.outcome.lost
     assert not run.outcome.connected

@@ -279,6 +279,17 @@ def test_a_killed_wrapper_is_no_verdict(stages: Stages) -> None:
     assert "killed in the container before the script's end was reported" in run.outcome.lost
 
 
+def test_no_stage_begins_in_a_task_that_is_ending(shells: Stages) -> None:
+    init = shells.task.init_pid
+    run = shells.run(f"kill -USR1 {init}; echo going on; sleep 1; exit 5")
+    assert (run.outcome.code, run.stdout) == (5, b"going on\n")
+    wait_until(lambda: Path(f"/proc/{init}/comm").read_text() == "ending\n")
+    run = shells.run("echo never")
+    assert (run.outcome.code, run.stdout) == (None, b"")
+    assert run.outcome.connected
+    assert b"the task is being stopped: no other stage begins in it" in run.stderr
+
+
 def test_a_refused_session_is_said_so(tmp_path: Path) -> None:
     task = Task(tmp_path)
     task.start()

@@ -76,7 +76,7 @@ def test_without_room_no_task_is_started(fargate: LocalFargate, job: JobCalls) -
     with process:
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 2
-    (line,) = stderr.splitlines()
+    _title, line = stderr.splitlines()
     assert "/records/" in line
     assert "ssh-keygen could not make the job's key" in line
     assert len(fargate.calls("RunTask")) == calls

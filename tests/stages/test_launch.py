@@ -244,6 +244,7 @@ def test_cancelled_while_it_waits_for_its_turn(fargate: LocalFargate, job: MakeJ
     before = len(fargate.calls("RunTask"))
     with job().start("prepare") as process:
         assert process.stderr
+        assert "starting the job's task" in process.stderr.readline()
         assert process.stderr.readline().startswith("fargate: waiting: this host starts 15 tasks")
         os.killpg(process.pid, signal.SIGTERM)
         _, stderr = process.communicate(timeout=60)

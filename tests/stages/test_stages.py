@@ -247,7 +247,7 @@ def test_only_the_author_can_mend_the_jobs_platform_version(
     fargate.faults(PLATFORM)
     prepared = job().call("prepare", FARGATE_PLATFORM_VERSION="1.9.9")
     assert prepared.returncode == 1
-    assert "fargate: FARGATE_PLATFORM_VERSION: RunTask failed: Plat" in prepared.stderr
+    assert "fargate: FARGATE_PLATFORM_VERSION 1.9.9: RunTask failed: Plat" in prepared.stderr
     assert "[platform-unknown]" in prepared.stderr
     fargate.faults(PLATFORM)
     operators = job()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
-from fargate_driver import jobs
+from fargate_driver import jobs, records
 from fargate_driver.ecs.client import Ecs
 from local_fargate import LocalFargate, local_fargate, processes_in
 
@@ -44,7 +44,7 @@ def directory_of(fargate: LocalFargate) -> Path:
 
 
 def stop_task(fargate: LocalFargate, reason: str) -> None:
-    record = jobs.load(str(directory_of(fargate)))
+    record = records.load(str(directory_of(fargate)))
     assert record
     assert record.task_arn
     Ecs(record.target, deadline=time.monotonic() + 30).stop_task(record.task_arn, reason)
@@ -143,3 +143,15 @@ def test_a_silent_network_is_noticed_within_a_minute_and_ends_with_the_task(
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "nobody hears it" in stderr
+
+
+def test_a_script_that_is_killed_because_its_task_ends_is_no_script_failure(
+    fargate: LocalFargate, job: JobCalls
+) -> None:
+    assert job.call("prepare").returncode == 0
+    access = jobs.load_access(str(directory_of(fargate)))
+    assert access
+    script = f"(sleep 0.1; kill -TERM {access.init_pid}) & kill -KILL $$"
+    done = job.call("run", job.script(script), "build_script")
+    assert done.returncode == 2
+    assert "build_script: the script was ended with its task; the task stopped: " in done.stderr

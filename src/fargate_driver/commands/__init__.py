@@ -14,6 +14,10 @@ from fargate_driver.flags import GLOBAL_FLAGS, STAGES, Flags
 # Name: module in this package, the click command in it, help for the list of commands.
 COMMANDS = {
     "try": ("try_", "try_", "Run one job from start to end, on an embedded Fargate or your own."),
+    "jobs": ("jobs", "jobs", "Show the jobs of this host."),
+    "shell": ("shell", "shell", "Open a terminal in a running job's container."),
+    "logs": ("logs", "logs", "Show what a job's container logs to CloudWatch."),
+    "doctor": ("doctor", "doctor", "Check all that a job depends on."),
     "init": ("init", "init", "Write a configuration, and what it needs in AWS, from answers."),
     "reap": ("reap", "reap", "Stop tasks of jobs that are over, and remove what they left."),
     "images": ("images", "images", "List, or prune, the task definitions derived for images."),
@@ -22,6 +26,7 @@ COMMANDS = {
         "helper_image",
         "Print how to build and push the tools image.",
     ),
+    "prices": ("prices", "prices", "Show what tasks cost, or fetch AWS's prices."),
     "local": ("local", "local", "Run the embedded Fargate."),
 }
 

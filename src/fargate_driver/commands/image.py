@@ -9,7 +9,7 @@ import click
 
 from fargate_driver.errors import DriverError
 from fargate_driver.local.image_store.config import BadImageError
-from fargate_driver.local.image_store.store import Store, users_store
+from fargate_driver.local.image_store.store import Store, stores_of, users_store
 
 _directory = click.option(
     "--dir",
@@ -62,7 +62,7 @@ def list_(directory: Path | None) -> None:
 
 
 def _store(directory: Path | None) -> Store:
-    return Store(users_store() if directory is None else directory / "images")
+    return Store(users_store()) if directory is None else stores_of(directory)[0]
 
 
 def _megabytes(size: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fargate_driver import jobs, settings
+from fargate_driver import jobs, records, settings
 from fargate_driver.ecs import launch, pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
@@ -73,7 +73,7 @@ def _stop_tasks_without_record(config: Settings, *, dry_run: bool) -> None:
     listed = ecs.list_tasks(launch.started_by(directory))
     known: set[str | None] = set()
     for place in jobs.all_directories(directory):
-        record = jobs.load(place)
+        record = records.load(place)
         launches = record.launches if record else []
         if any(not launch.task_arn and not launch.refused for launch in launches):
             return  # a task of this job may be listed without being known yet

@@ -19,6 +19,9 @@ from fargate_driver import settings
 from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.flags import GLOBAL_FLAGS, Flags
+from fargate_driver.local.directory import CONFIG_NAME, IMAGES_CONFIG_NAME
+from fargate_driver.local.image_store.names import BadNameError, canonical
+from fargate_driver.local.image_store.store import Store, stores_of, users_store
 from fargate_driver.runner.console import ConsoleLog
 from fargate_driver.runner.embedded import EmbeddedFargateError, embedded_fargate
 from fargate_driver.runner.executor import Result, Runner
@@ -26,6 +29,8 @@ from fargate_driver.runner.job import Job, Variable, describe
 from fargate_driver.runner.variables import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fargate_driver.runner.shells import Shell
 
 _SYSTEM_FAILURE = 2
@@ -89,6 +94,10 @@ def try_(
     """
     if flags.config and config is None:
         config = Path(flags.config)
+    if config and image:
+        config = _with_images(config, image)
+    elif image:
+        _say_what_is_missing(image, *services)
     job = describe(
         [_read_script(script, command)],
         # Two of these at once, on one configuration, are two jobs.
@@ -100,7 +109,7 @@ def try_(
         services=[_checked(service) for service in services],
         variables=variables,
     )
-    attempt = _Attempt(_driver_flags(flags), job, shell)
+    attempt = _Attempt(_driver_flags(flags), job, shell, images=bool(image))
     try:
         if config is not None:
             flags.config = str(config)
@@ -132,11 +141,12 @@ def try_(
 class _Attempt:
     """One run of the command: a job, and the signals that may end it early."""
 
-    def __init__(self, driver_flags: list[str], job: Job, shell: Shell) -> None:
+    def __init__(self, driver_flags: list[str], job: Job, shell: Shell, *, images: bool) -> None:
         self.signal: signal.Signals | None = None
         self.log = ConsoleLog(lambda: self._end(signal.SIGPIPE))
         self._driver_flags = driver_flags
         self._job = job
+        self._images = images
         self._shell: Shell = shell
         self._runner: Runner | None = None
         self._task: asyncio.Task[object] | None = None
@@ -150,13 +160,13 @@ class _Attempt:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if config is None:
-                    config = await stack.enter_async_context(embedded_fargate())
+                    config = await stack.enter_async_context(embedded_fargate(images=self._images))
                 driver = (sys.executable, "-m", "fargate_driver")
                 self._runner = Runner(
                     (*driver, "--config", str(config.absolute()), *self._driver_flags, "custom"),
                     self._job,
                     self.log,
-                    environment=os.environ,
+                    environment=_environment(),
                     place=_DIRECTORIES,
                     shell=self._shell,
                 )
@@ -172,6 +182,43 @@ class _Attempt:
             self._runner.abort()
         elif first and self._task is not None:
             self._task.cancel()
+
+
+def _with_images(config: Path, image: str) -> Path:
+    """An embedded Fargate's other configuration, where it has the image that the job asks for."""
+    other = config.with_name(IMAGES_CONFIG_NAME)
+    if config.name != CONFIG_NAME or not other.exists():
+        return config
+    return other if _is_in(stores_of(config.parent), image) else config
+
+
+def _say_what_is_missing(*images: str) -> None:
+    """Tell beforehand: to the driver, the embedded Fargate is a registry that lacks an image."""
+    for image in images:
+        if not _is_in([Store(users_store())], image):
+            name = shlex.quote(image)
+            say(
+                f"no image {image} here: the embedded Fargate pulls none, so bring it first:"
+                f" fargate local image import {name} PATH, or:"
+                f" docker save {name} | fargate local image import {name} /dev/stdin"
+            )
+
+
+def _is_in(stores: Iterable[Store], image: str) -> bool:
+    try:
+        name = canonical(image)
+    except BadNameError:
+        return False
+    for store in stores:
+        if held := store.hold(name):
+            held.close()
+            return True
+    return False
+
+
+def _environment() -> dict[str, str]:
+    """The environment of the driver's calls: marks for GitLab's log only where they don't show."""
+    return {**os.environ, **({} if sys.stdout.isatty() else {"NO_COLOR": "1"})}
 
 
 def _read_script(script: Path | None, command: tuple[str, ...]) -> str:

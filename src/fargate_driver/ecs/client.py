@@ -2,48 +2,30 @@
 
 from __future__ import annotations
 
-import ipaddress
 import random
 import time
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-import botocore.session
 from botocore.config import Config
-from botocore.credentials import (
-    AssumeRoleCredentialFetcher,
-    DeferredRefreshableCredentials,
-)
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,  # noqa: A004 - botocore's own, which is not Python's
-    CredentialRetrievalError,
-    HTTPClientError,
-    MetadataRetrievalError,
-    SSLError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
+from fargate_driver.ecs.endpoint import is_loopback
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
+from fargate_driver.ecs.session import session_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from fargate_driver.ecs.target import Target
 
-_PASSING = (
-    HTTPClientError,
-    ConnectionError,
-    CredentialRetrievalError,
-    MetadataRetrievalError,
-)
-"""botocore's errors that may be gone at the next attempt."""
+CALLS: Counter[tuple[str, str]] = Counter()
+"""This process's attempts of calls, for the metrics: by operation, and "ok", AWS's error code or
+"no_answer"."""
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
-_CONNECTION_PATIENCE = 60.0
-"""Seconds in which a connection that fails is tried again: a wrong endpoint never works."""
 
 
 class Ecs:
@@ -62,7 +44,7 @@ class Ecs:
         self._longest_attempt = longest_attempt
         self._uncertain = False
         """Whether an attempt of the latest call may have had its effect unheard."""
-        self._session = _session(target)
+        self._session = session_for(target)
         self._ecs = self._client("ecs")
 
     def run_task(self, request: dict[str, Any], *, chosen: Collection[str] = ()) -> dict[str, Any]:
@@ -308,17 +290,58 @@ class Ecs:
         Raises:
             EcsError: the call failed.
         """
-        answer = self._call(
-            self._client("ec2").describe_network_interfaces,
-            "ec2:DescribeNetworkInterfaces",
-            {"NetworkInterfaceIds": [network_interface]},
-        )
+        try:
+            answer = self._call(
+                self._client("ec2").describe_network_interfaces,
+                "ec2:DescribeNetworkInterfaces",
+                {"NetworkInterfaceIds": [network_interface]},
+            )
+        except EcsError as e:
+            # EC2 may learn of what ECS has made a moment later
+            # (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
+            if e.code == "InvalidNetworkInterfaceID.NotFound":
+                return None
+            raise
         for interface in answer["NetworkInterfaces"]:
             address: str | None = interface.get("Association", {}).get("PublicIp")
             return address
         return None
 
-    def _client(self, service: str) -> Any:
+    def log_events(
+        self, group: str, stream: str, *, region: str, limit: int, token: str | None = None
+    ) -> tuple[list[dict[str, Any]], str]:
+        """Call CloudWatch Logs' GetLogEvents, which the default IAM policy need not allow.
+
+        Args:
+            group: the log group's name.
+            stream: the log stream's name.
+            region: where they are.
+            limit: events at most, from 1 to 10000.
+            token: where to go on; None for the latest events.
+
+        Returns:
+            The events (`timestamp` in milliseconds since the epoch, `message`), and the token to go
+            on with: the same one where there is nothing more yet.
+
+        Raises:
+            EcsError: the call failed; of the code ResourceNotFoundException where there is no such
+                group or stream, the latter being so until something is logged.
+        """
+        place = {} if token is None else {"nextToken": token}
+        answer = self._call(
+            self._client("logs", region).get_log_events,
+            "logs:GetLogEvents",
+            {
+                "logGroupName": group,
+                "logStreamName": stream,
+                "limit": limit,
+                "startFromHead": token is not None,
+                **place,
+            },
+        )
+        return answer["events"], answer["nextForwardToken"]
+
+    def _client(self, service: str, region: str | None = None) -> Any:
         endpoint = self.target.endpoint_url
         config = Config(
             connect_timeout=min(self._longest_attempt, 10),
@@ -326,10 +349,12 @@ class Ecs:
             # Tried again below, where it can be told whether an attempt may have had its effect.
             retries={"mode": "standard", "total_max_attempts": 1},
             # A proxy cannot reach this machine's own loopback.
-            proxies={} if _is_loopback(endpoint) else None,
+            proxies={} if is_loopback(endpoint) else None,
         )
         try:
-            return self._session.create_client(service, endpoint_url=endpoint, config=config)
+            return self._session.create_client(
+                service, region_name=region, endpoint_url=endpoint, config=config
+            )
         except (BotoCoreError, ValueError) as e:
             raise EcsError(f"AWS's {service.upper()} client can't be set up: {e}", service) from e
 
@@ -347,15 +372,22 @@ class Ecs:
         self._uncertain = False
         while True:
             try:
-                return method(**parameters)
+                answer = method(**parameters)
             except (ClientError, BotoCoreError) as e:
-                error, again_until = _explain(e, operation, begun, self._deadline, chosen)
+                # Calls that go well pay nothing for the diagnosis.
+                from fargate_driver.ecs.explain import explain
+
+                error, again_until = explain(e, operation, begun, self._deadline, chosen)
+                CALLS[operation, error.code or "no_answer"] += 1
                 self._uncertain = self._uncertain or not error.refused
                 error.refused = not self._uncertain
                 error.passing = again_until > 0
                 wait = pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads calls
                 if once or time.monotonic() + wait > again_until:
                     raise error from e
+            else:
+                CALLS[operation, "ok"] += 1
+                return answer
             time.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -369,101 +401,5 @@ def _plain(answer: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value.timestamp() if isinstance(value, datetime) else value
         for name, value in answer.items()
-        if name not in ("attributes", "overrides")
+        if name != "overrides"
     }
-
-
-def _explain(
-    error: ClientError | BotoCoreError,
-    operation: str,
-    begun: float,
-    deadline: float,
-    chosen: Collection[str],
-) -> tuple[EcsError, float]:
-    """Put a failed call into words.
-
-    Returns:
-        The error, and until when trying again makes sense (0: never).
-    """
-    # Calls that go well pay nothing for the table.
-    from fargate_driver.ecs import diagnosis
-    from fargate_driver.ecs.verdict import Retry
-
-    if not isinstance(error, ClientError):
-        until = 0.0
-        if isinstance(error, _PASSING) and not isinstance(error, SSLError):
-            until = min(deadline, begun + _CONNECTION_PATIENCE)
-        verdict = diagnosis.of_api_error(operation, "", str(error))
-        return EcsError(
-            verdict.beside(" ".join(f"{operation} failed: {error}".split())),
-            operation,
-            message=str(error),
-            # All but HTTPClientError's kinds happen before anything is sent.
-            refused=not isinstance(error, HTTPClientError),
-            verdict=verdict,
-        ), until
-    problem = error.response.get("Error", {})
-    code, message = (str(problem.get(name) or "") for name in ("Code", "Message"))
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    served = 400 <= status < 500
-    verdict = diagnosis.of_api_error(operation, code, message, status=status, chosen=chosen)
-    explained = EcsError(
-        verdict.beside(f"{operation} failed: {code}: {message or 'no message'}"),
-        operation,
-        code,
-        message,
-        refused=served and code != "ConflictException",
-        verdict=verdict,
-    )
-    return explained, deadline if verdict.retry is Retry.WAIT or not served else 0.0
-
-
-def _session(target: Target) -> Any:
-    """Make a botocore session with the target's Region and credentials."""
-    session = botocore.session.Session()
-    session.set_config_variable("region", target.region)
-    if _is_loopback(target.endpoint_url):
-        # An endpoint on this machine is worth no wait for an instance's metadata service.
-        session.get_component("credential_provider").remove("iam-role")
-        if session.get_credentials() is None:
-            session.set_credentials("local", "local")
-    if target.assume_role:
-        source = session.get_credentials()
-        if source is None:
-            raise EcsError(
-                "no AWS credentials found to assume [Fargate] AssumeRole with: give the manager a"
-                " role, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                "AssumeRole",
-            )
-        fetcher = AssumeRoleCredentialFetcher(
-            client_creator=session.create_client,
-            source_credentials=source,
-            role_arn=target.assume_role,
-            extra_args={"RoleSessionName": "gitlab-fargate-driver"},
-        )
-        session = botocore.session.Session()
-        session.set_config_variable("region", target.region)
-        session.register_component("credential_provider", _AssumedRole(fetcher))
-    return session
-
-
-class _AssumedRole:
-    """What a botocore session takes its credentials from: the one role that was asked for."""
-
-    def __init__(self, fetcher: AssumeRoleCredentialFetcher) -> None:
-        self._fetcher = fetcher
-
-    def load_credentials(self) -> DeferredRefreshableCredentials:
-        return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, "assume-role")
-
-
-def _is_loopback(endpoint: str | None) -> bool:
-    host = urlsplit(endpoint).hostname if endpoint else None
-    if not host:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

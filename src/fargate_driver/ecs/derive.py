@@ -176,7 +176,7 @@ def _split(config: Settings, base: Base | None) -> tuple[dict[str, Any], list[di
 def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[dict[str, Any]]:
     """The containers without which there is no job."""
     settings = config.images
-    helper_image = str(settings.helper_image)
+    helper_image = str(config.helper_image)
     name = config.fargate.container_name
     if name in (INJECTOR_CONTAINER, HELPER_CONTAINER):
         raise DriverError(
@@ -190,8 +190,9 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
     tools = {"sourceVolume": _TOOLS_VOLUME, "containerPath": TOOLS, "readOnly": True}
     ready = {"containerName": INJECTOR_CONTAINER, "condition": "SUCCESS"}
 
-    def init(port: int) -> list[str]:
-        return [f"{TOOLS}/init", "--port", str(port), *(["--hosts", hosts] if hosts else [])]
+    def init(port: int, *more: str) -> list[str]:
+        names = ["--hosts", hosts] if hosts else []
+        return [f"{TOOLS}/init", "--port", str(port), *more, *names]
 
     user = images.image.user or ("0" if settings.run_as == "root" else None)
     return [
@@ -216,7 +217,8 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
         {
             **_container(config, HELPER_CONTAINER, helper_image, template),
             "essential": True,
-            "entryPoint": init(settings.helper_ssh_port),
+            # As in GitLab's own helper: sources and the like are for the user of the job's image.
+            "entryPoint": init(settings.helper_ssh_port, "--umask", "0"),
             "command": [],
             "user": "0",
             "mountPoints": shared,

@@ -16,7 +16,7 @@ from fargate_driver.ecs.verdict import ExitKind, Fault, Retry, Row, Verdict, Whe
 from fargate_driver.ecs.verdict_table import ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _LONGEST_RAW = 2000
 _LONGEST_SENTENCE = 800
@@ -41,7 +41,7 @@ def of_stopped_task(
     culprit = facts_of.culprit(containers, container_name)
     code = str(task.get("stopCode") or "")
     head = ": ".join(str(task[k]) for k in ("stopCode", "stoppedReason") if task.get(k))
-    said = "; ".join(part for part in (head, *map(_said_of, containers)) if part)
+    said = "; ".join(part for part in (head, *_said_of(containers, task)) if part)
     text = words.one_line(said, _LONGEST_RAW)
     facts = facts_of.from_words(text)
     facts["container"] = facts_of.container(culprit.get("name"))
@@ -202,9 +202,15 @@ def _fill(row: Row, facts: facts_of.Facts, raw: str, chosen: Iterable[str]) -> V
     )
 
 
-def _said_of(container: Mapping[str, Any]) -> str:
-    code = container.get("exitCode")
-    facts = [] if code is None else [f"exit code {code}"]
-    if container.get("reason"):
-        facts.append(str(container["reason"]))
-    return f"container {container.get('name')}: {', '.join(facts)}" if facts else ""
+def _said_of(containers: Iterable[Mapping[str, Any]], task: Mapping[str, Any]) -> Iterator[str]:
+    """What is known of each container; a reason that several have is told once."""
+    told = {str(task.get("stoppedReason"))}
+    for container in containers:
+        code = container.get("exitCode")
+        facts = [] if code is None else [f"exit code {code}"]
+        reason = str(container.get("reason") or "")
+        if reason and reason not in told:
+            told.add(reason)
+            facts.append(reason)
+        if facts:
+            yield f"container {container.get('name')}: {', '.join(facts)}"

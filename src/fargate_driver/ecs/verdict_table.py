@@ -839,6 +839,20 @@ ROWS: Final[tuple[Row, ...]] = (
         where=Where.TASK,
     ),
     Row(
+        "lifetime-over",
+        "{container} was up for as long as it may ({exit_code})",
+        Fault.CONFIGURATION,
+        "raise [Fargate] MaxLifetime if jobs may take that long; without it, it is the job's"
+        " timeout and an hour",
+        Retry.NEVER,
+        "EssentialContainerExited: Essential container in task exited; container ci-coordinator:"
+        " exit code 124",
+        "https://www.gnu.org/software/coreutils/manual/html_node/timeout-invocation.html",
+        exit_code=124,
+        text=r"^EssentialContainerExited\b|Essential container in task exited",
+        where=Where.TASK,
+    ),
+    Row(
         "container-exited",
         "{container} ended by itself ({exit_code})",
         Fault.IMAGE,

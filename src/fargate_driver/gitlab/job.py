@@ -39,6 +39,8 @@ class Job:
         timeout: Seconds that GitLab gives it.
         image: The image that its author asks for, None for none.
         services: The images of its services.
+        name: What its author calls it.
+        folder: The project's folder in the job's container, "" before gitlab-runner knows it.
     """
 
     id: int
@@ -49,6 +51,8 @@ class Job:
     timeout: int
     image: str | None
     services: tuple[str, ...]
+    name: str = ""
+    folder: str = ""
 
     @property
     def key(self) -> str:
@@ -68,6 +72,16 @@ class Job:
         project = printable(self.project_path)
         room = 150 - len(start) - 1
         return f"{start}{project if len(project) <= room else project[: room - 3] + '...'})"
+
+    def about(self) -> dict[str, str]:
+        """What the job's record keeps of it, for those who look at running jobs."""
+        return {
+            "job": str(self.id),
+            "name": self.name,
+            "pipeline": str(self.pipeline_id or ""),
+            "project": self.project_path,
+            "folder": self.folder,
+        }
 
 
 def load(env: RunnerEnvironment) -> Job:
@@ -137,6 +151,8 @@ def _from_response(response: Any, env: RunnerEnvironment, source: str) -> Job:
         timeout=_number_or_none(runner.get("timeout")) or _DEFAULT_TIMEOUT,
         image=image or None,
         services=_names(services),
+        name=text(info.get("name")),
+        folder=env.variable("CI_PROJECT_DIR") or "",
     )
 
 
@@ -160,6 +176,8 @@ def _from_variables(env: RunnerEnvironment) -> Job:
         timeout=_number_or_none(env.variable("CI_JOB_TIMEOUT")) or _DEFAULT_TIMEOUT,
         image=env.variable("CI_JOB_IMAGE") or None,
         services=_names(services),
+        name=env.variable("CI_JOB_NAME") or "",
+        folder=env.variable("CI_PROJECT_DIR") or "",
     )
 
 

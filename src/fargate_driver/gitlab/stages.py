@@ -7,6 +7,9 @@ https://docs.gitlab.com/runner/executors/custom/#run
 
 from __future__ import annotations
 
+LAST = "cleanup_file_variables"
+"""The last sub-stage of a job, unless it times out or is aborted."""
+
 _HELPERS = (
     "prepare_script",
     "get_sources",
@@ -17,8 +20,17 @@ _HELPERS = (
     "archive_cache_on_failure",
     "upload_artifacts_on_success",
     "upload_artifacts_on_failure",
-    "cleanup_file_variables",
+    LAST,
 )
+
+
+_AUTHORS = ("build_script", "step_script", "after_script", "step_release")
+"""Those that gitlab-runner names itself; authors can name further steps."""
+
+
+def is_known(stage: str) -> bool:
+    """Whether gitlab-runner itself names a sub-stage so."""
+    return stage in _HELPERS or stage in _AUTHORS
 
 
 def is_helpers(stage: str) -> bool:

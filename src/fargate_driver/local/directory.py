@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONFIG_NAME = "fargate.toml"
+IMAGES_CONFIG_NAME = "images.toml"
 MARK = "Written by `fargate local up`"
-"""How the comment in the first line of fargate.toml begins; others are somebody else's."""
+"""How the comment in the first line of both begins; others are somebody else's."""
 _CONTENTS = "fargate-local"  # a name that is nobody's by chance: all below it is removed
 _STALE_RETRIES = 20  # of 0.1 s: processes of a Fargate that was killed may still be ending
 
@@ -34,6 +35,7 @@ class Directory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / CONFIG_NAME
+        self.images_config = path / IMAGES_CONFIG_NAME
         self.contents = path / _CONTENTS
         self.tasks = self.contents / "tasks"
         self.records = self.contents / "jobs"
@@ -43,7 +45,7 @@ class Directory:
 
 @contextmanager
 def occupy(path: Path) -> Iterator[Directory]:
-    """Take a directory for as long as the context lasts; at its end only fargate.toml stays.
+    """Take a directory for as long as the context lasts; at its end the configuration stays.
 
     What an embedded Fargate left there that was killed is removed first.
 
@@ -100,16 +102,17 @@ def remove_tree(path: Path) -> None:
 
 
 def _make(directory: Directory) -> None:
-    try:
-        foreign = not directory.config.read_bytes().startswith(f"# {MARK}".encode())
-    except FileNotFoundError:
-        foreign = False
-    except OSError as error:
-        raise DirectoryError(f"{directory.config}: {error.strerror}") from None
-    if foreign:
-        raise DirectoryError(
-            f"{directory.config} is not one that `fargate local up` wrote: choose another --dir"
-        )
+    for config in (directory.config, directory.images_config):
+        try:
+            foreign = not config.read_bytes().startswith(f"# {MARK}".encode())
+        except FileNotFoundError:
+            foreign = False
+        except OSError as error:
+            raise DirectoryError(f"{config}: {error.strerror}") from None
+        if foreign:
+            raise DirectoryError(
+                f"{config} is not one that `fargate local up` wrote: choose another --dir"
+            )
     _remove_contents(directory)
     try:
         for made in (directory.contents, directory.tasks, directory.records):

@@ -27,8 +27,13 @@ def describe_network_interfaces(world: World, region: str, query: Mapping[str, s
     """Answer with the interfaces asked for, or all; a stopped task has none any more.
 
     Raises:
-        ApiError: an id is unknown, or the request filters, which isn't offered here.
+        ApiError: an id is unknown, the request filters, which isn't offered here, or it only asks
+            whether it is allowed.
     """
+    if query.get("DryRun") == "true":
+        raise ApiError(
+            "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412
+        )
     if any(name.startswith("Filter.") for name in query):
         raise ApiError("UnsupportedOperation", "The embedded Fargate finds interfaces by id only.")
     existing = {
@@ -53,12 +58,11 @@ def error_answer(error: ApiError) -> bytes:
     ET.SubElement(item, "Code").text = error.code
     ET.SubElement(item, "Message").text = error.message
     ET.SubElement(root, "RequestID").text = str(uuid.uuid4())
-    return _encode(root)
+    return encode(root)
 
 
 def _answer(region: str, interfaces: Iterable[Interface]) -> bytes:
-    root = ET.Element("DescribeNetworkInterfacesResponse", xmlns=_NAMESPACE)
-    ET.SubElement(root, "requestId").text = str(uuid.uuid4())
+    root = answer("DescribeNetworkInterfacesResponse")
     items = ET.SubElement(root, "networkInterfaceSet")
     for interface in interfaces:
         item = ET.SubElement(items, "item")
@@ -80,9 +84,17 @@ def _answer(region: str, interfaces: Iterable[Interface]) -> bytes:
             association = ET.SubElement(item, "association")
             ET.SubElement(association, "publicIp").text = interface.address
             ET.SubElement(association, "ipOwnerId").text = "amazon"
-    return _encode(root)
+    return encode(root)
 
 
-def _encode(root: ET.Element) -> bytes:
+def answer(name: str) -> ET.Element:
+    """Return the beginning of an answer of EC2's."""
+    root = ET.Element(name, xmlns=_NAMESPACE)
+    ET.SubElement(root, "requestId").text = str(uuid.uuid4())
+    return root
+
+
+def encode(root: ET.Element) -> bytes:
+    """Return an answer as it is sent."""
     text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return text

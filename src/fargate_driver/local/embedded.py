@@ -133,7 +133,10 @@ async def _listening(application: web.Application, port: int) -> AsyncIterator[s
 
 
 def _furnish(region: Region, ssh_port: int) -> None:
-    """Put a cluster and a task definition into a new region."""
+    """Put a cluster, its network and a task definition into a new region."""
+    region.subnets.append(_SUBNET)
+    region.security_groups[_SECURITY_GROUP] = "tasks"
+    region.open_groups.add(_SECURITY_GROUP)
     strategy = [{"capacityProvider": "FARGATE", "weight": 1, "base": 0}]
     region.clusters[_CLUSTER] = Cluster(
         region.name, _CLUSTER, ["FARGATE", "FARGATE_SPOT"], strategy
@@ -185,10 +188,13 @@ def _write_sections(directory: Directory, url: str, runtime: Runtime, note: Note
         "TaskMetadata": {"Directory": str(directory.records)},
         "SSH": {"Username": runtime.ssh_user, "Port": runtime.ssh_port},
     }
+    comment = f"{MARK}; it works while that runs."
+    config_file.write(directory.config, comment, sections)
+    directory.images_config.unlink(missing_ok=True)
     if runtime.runs_images:
         sections["Images"] = {
             "Enabled": True,
             "HelperImage": HELPER_IMAGE,
             "Architecture": machine_architecture(),
         }
-    config_file.write(directory.config, f"{MARK}; it works while that runs.", sections)
+        config_file.write(directory.images_config, comment, sections)

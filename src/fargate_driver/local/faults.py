@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fargate_driver.local.model import enum_of, operation_names
+from fargate_driver.local.query_operations import QUERY_OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from fargate_driver.local.container import Container
-
-EC2_OPERATIONS = frozenset({"DescribeNetworkInterfaces"})
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Times = Annotated[int, Field(ge=1)]
@@ -61,9 +60,10 @@ class OperationRule(_Strict):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> OperationRule:
-        if self.operation not in operation_names() | EC2_OPERATIONS:
+        if self.operation not in operation_names() | QUERY_OPERATIONS.keys():
             raise ValueError(
-                f"operation is not one of ECS's, EC2's or CloudWatch Logs': {self.operation[:60]!r}"
+                "operation is not one of ECS's, EC2's, STS's or CloudWatch Logs': "
+                f"{self.operation[:60]!r}"
             )
         self._needs("message", "error")
         self._needs("status", "error")

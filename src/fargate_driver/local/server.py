@@ -18,8 +18,9 @@ from aiohttp import web
 
 from fargate_driver.local import ec2, model
 from fargate_driver.local.api_errors import ApiError
-from fargate_driver.local.faults import EC2_OPERATIONS, OperationRule, RuleError
+from fargate_driver.local.faults import OperationRule, RuleError
 from fargate_driver.local.operations import OPERATIONS
+from fargate_driver.local.query_operations import QUERY_OPERATIONS
 from fargate_driver.local.run_task import wanted_providers
 from fargate_driver.local.tasks import describe_tasks, named_tasks, youngest
 
@@ -94,7 +95,7 @@ class Api:
             if target:
                 answer = await self._json(target, region, body)
             else:
-                answer = await self._ec2(operation, region, query)
+                answer = await self._query(operation, region, query)
         except ApiError as error:
             call["outcome"] = error.code
             return _failed(error, json_protocol=bool(target))
@@ -125,15 +126,15 @@ class Api:
             rule, functools.partial(self._answer, service, operation, region, parameters, rule)
         )
 
-    async def _ec2(self, operation: str, region: str, query: dict[str, str]) -> bytes:
-        if operation not in EC2_OPERATIONS:
+    async def _query(self, operation: str, region: str, query: dict[str, str]) -> bytes:
+        if operation not in QUERY_OPERATIONS:
             raise ApiError(
                 "InvalidAction", f"The action {operation[:60]} is not valid for this web service."
             )
         rule = self._world.faults.for_call(operation, (), youngest=0.0)
         return await self._perform(
             rule,
-            functools.partial(ec2.describe_network_interfaces, self._world, region, query),
+            functools.partial(QUERY_OPERATIONS[operation], self._world, region, query),
         )
 
     def _rule(

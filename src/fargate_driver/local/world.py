@@ -74,6 +74,11 @@ class Region:
     """A family's revisions in order, from 1."""
     launches: dict[tuple[str, str], Launch] = field(default_factory=dict)
     """By cluster and client token."""
+    subnets: list[str] = field(default_factory=list)
+    security_groups: dict[str, str] = field(default_factory=dict)
+    """The names of groups by id."""
+    open_groups: set[str] = field(default_factory=set)
+    """Those that let everybody in; the others let nobody."""
 
     def cluster(self, identifier: str | None) -> Cluster:
         """Return the active cluster of this name or ARN; `default` for none.

@@ -24,8 +24,11 @@ class EmbeddedFargateError(Exception):
 
 
 @asynccontextmanager
-async def embedded_fargate() -> AsyncIterator[Path]:
+async def embedded_fargate(*, images: bool) -> AsyncIterator[Path]:
     """Start `fargate local up` in a directory of its own; ends and removes it in any case.
+
+    Args:
+        images: Whether jobs run in images of their own, where its runtime can do that.
 
     Yields:
         The driver's configuration for it.
@@ -47,7 +50,9 @@ async def embedded_fargate() -> AsyncIterator[Path]:
         )
         try:
             await _wait_until_ready(process)
-            yield directory / "local" / "fargate.toml"
+            with_images = directory / "local" / "images.toml"
+            plain = directory / "local" / "fargate.toml"
+            yield with_images if images and with_images.exists() else plain
         finally:
             await _end(process)
     finally:

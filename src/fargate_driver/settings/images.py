@@ -31,7 +31,8 @@ class Images(Section):
     helper_image: Annotated[str, AfterValidator(image_values.image)] | None = key(
         "HelperImage",
         "The image with the driver's tools, git and gitlab-runner; "
-        "`fargate helper-image` tells how to build and push it. Needed with Enabled.",
+        "`fargate helper-image` tells how to build and push it. Needed with Enabled; an embedded "
+        "Fargate has its own.",
         "an image's name like 123456789012.dkr.ecr.us-east-1.amazonaws.com/fargate-helper:1",
         None,
     )

@@ -11,7 +11,7 @@ from fargate_driver.errors import JobConfigurationError
 from fargate_driver.settings import values
 from fargate_driver.settings.file import ConfigurationError, find
 from fargate_driver.settings.keys import Keys
-from fargate_driver.settings.model import LISTS, SECTIONS, Settings, keys_of
+from fargate_driver.settings.model import LISTS, SECTIONS, Costs, Settings, keys_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -26,6 +26,12 @@ _OVERRIDES = (
     ("", "LogFile", "log_file", None),
     ("Fargate", "TaskDefinition", "task_def", "FARGATE_TASK_DEFINITION"),
     ("Fargate", "PlatformVersion", "platform_version", "FARGATE_PLATFORM_VERSION"),
+)
+_PATHS = (
+    ("", "LogFile"),
+    ("TaskMetadata", "Directory"),
+    ("Costs", "PriceFile"),
+    ("Metrics", "TextFile"),
 )
 # The variables by which a job chooses, and the section and key that each replaces.
 JOB_VARIABLES = {variable: (section, name) for section, name, _, variable in _OVERRIDES if variable}
@@ -64,7 +70,9 @@ def load(flags: Flags, env: RunnerEnvironment | None = None) -> Loaded:
     keys = Keys(document.path, document.content)
     # Stages are called in folders that vanish: what the file names counts from the file's own.
     folder = Path(document.path).absolute().parent
-    for table, name in ((keys.content, "LogFile"), (keys.content.get("TaskMetadata"), "Directory")):
+    keys.content["Costs"].setdefault("PriceFile", str(Costs().price_file))
+    for section, name in _PATHS:
+        table = keys.content.get(section) if section else keys.content
         if isinstance(table, dict) and isinstance(table.get(name), str) and table[name]:
             table[name] = str(folder / table[name])
     origins = _override(keys, flags, env)
@@ -135,7 +143,7 @@ def _missing(keys: Keys, settings: Settings, env: RunnerEnvironment | None) -> l
         where = keys.where("Fargate", "TaskDefinition")
         found.append(f"{where}: is missing; allowed: {allowed}; or {', or '.join(instead)}")
     wrong = {
-        "HelperImage": "is missing" if images.enabled and not images.helper_image else "",
+        "HelperImage": "is missing" if images.enabled and not settings.helper_image else "",
         "HelperSSHPort": "is SSHPort too" if images.ssh_port == images.helper_ssh_port else "",
     }
     for name, what in wrong.items():

@@ -5,7 +5,7 @@ docs/configuration.md and the error messages are made from it.
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - pydantic reads annotations at run time
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -16,9 +16,13 @@ from pydantic import (
     field_validator,
 )
 
+from fargate_driver.ecs.endpoint import is_loopback
 from fargate_driver.settings import values
 from fargate_driver.settings.images import Allow, Images
 from fargate_driver.settings.section import Key, Section, key
+
+_EMBEDDED_HELPER = "fargate-helper"
+"""The embedded Fargate's own image with the driver's tools."""
 
 
 class Fargate(Section):
@@ -121,6 +125,12 @@ class Fargate(Section):
         "A role to assume for all calls to AWS, for tasks in another account.",
         "a role's ARN like arn:aws:iam::123456789012:role/ci",
         None,
+    )
+    print_shell_command: bool = key(
+        "PrintShellCommand",
+        "Say in the job's log how to open a shell in the job's container, on the runner's host.",
+        "true or false",
+        default=False,
     )
     tags: Annotated[dict[str, str], BeforeValidator(values.tags)] = key(
         "Tags",
@@ -252,6 +262,30 @@ class SSH(Section):
     )
 
 
+class Costs(Section):
+    """`[Costs]`: what the job's log says about costs."""
+
+    price_file: Annotated[Path, BeforeValidator(values.path)] = key(
+        "PriceFile",
+        "Prices that win over the packaged ones; `fargate prices update` writes it, and it need "
+        "not exist. A relative path counts from the folder of this file.",
+        "a path",
+        Path("fargate-prices.json"),
+    )
+
+
+class Metrics(Section):
+    """`[Metrics]`: numbers for Prometheus."""
+
+    text_file: Annotated[Path, BeforeValidator(values.metrics_file)] | None = key(
+        "TextFile",
+        "Write metrics into this file, in a folder that node_exporter's textfile collector reads "
+        "and the driver may write to. A relative path counts from the folder of this file.",
+        "a path that ends with .prom",
+        None,
+    )
+
+
 class Settings(Section):
     """The whole file, with flags and the job's choice applied.
 
@@ -287,7 +321,15 @@ class Settings(Section):
     )
     images: Images = key("Images", "Run jobs in the images that they ask for.", "a table", Images())
     allow: Allow = key("Allow", "What the authors of jobs may choose.", "a table", Allow())
+    costs: Costs = key("Costs", "What the job's log says about costs.", "a table", Costs())
+    metrics: Metrics = key("Metrics", "Numbers for Prometheus.", "a table", Metrics())
     chosen_by_job: frozenset[str] = frozenset()
+
+    @property
+    def helper_image(self) -> str | None:
+        """The image with the driver's tools; None where it is missing."""
+        embedded = _EMBEDDED_HELPER if is_loopback(self.fargate.endpoint_url) else None
+        return self.images.helper_image or embedded
 
     @property
     def builds_dir(self) -> str | None:
@@ -308,6 +350,8 @@ SECTIONS: dict[str, type[Section]] = {
     "SSH": SSH,
     "Images": Images,
     "Allow": Allow,
+    "Costs": Costs,
+    "Metrics": Metrics,
 }
 LISTS = {"Capacity"}
 """The sections that a file may have more than one of: `[[Capacity]]`."""

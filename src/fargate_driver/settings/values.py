@@ -123,6 +123,14 @@ def path(value: Any) -> Path:
     return Path(printable(value)).absolute()
 
 
+def metrics_file(value: Any) -> Path:
+    """A file that node_exporter's textfile collector reads, made absolute."""
+    found = path(value)
+    if found.suffix != ".prom":
+        raise ValueError(f"{shown(value)} is not allowed")
+    return found
+
+
 def level(value: str) -> str:
     """One of LEVELS in any letter case; `warn` is a warning."""
     lower = value.lower()

@@ -27,3 +27,7 @@ class SessionRefusedError(DriverError):
 
 class UnusableContainerError(DriverError):
     """The job container lacks what no script can run without."""
+
+
+class NoShellError(UnusableContainerError):
+    """The job's image has no shell."""

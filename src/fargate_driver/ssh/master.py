@@ -83,11 +83,15 @@ def open_master(connection: Connection, deadline: float, on_retry: Callable[[str
         DriverError: ssh is missing here, or cannot talk to this server at all.
     """
     pause = 0.02
+    said: _Trouble | None = None
     while True:
         left = deadline - time.monotonic()
         trouble = _attempt(connection, max(left, 1.0))
         if trouble is None:
             return
+        if said and time.monotonic() >= deadline and not trouble.final:
+            trouble = said  # an attempt that the deadline cut short has no reason of its own
+        said = trouble
         refused = trouble.error is AuthenticationRefusedError
         # Servers since OpenSSH 9.8 shut out who is refused too often: 5 s of penalty each.
         pause = min(max(pause * 1.5, 1.0), 6.0) if refused else min(pause * 1.5, 1.0)

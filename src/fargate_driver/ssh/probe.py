@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from fargate_driver.ssh.ask import ask
-from fargate_driver.ssh.errors import UnusableContainerError
+from fargate_driver.ssh.errors import NoShellError, UnusableContainerError
 from fargate_driver.ssh.remote import probe_command
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def probe(connection: Connection, deadline: float) -> Probe:
 
     Raises:
         UnusableContainerError: The login shell or the wrapper's does not work, there is no writable
-            directory, no shell for scripts, or no answer came in time.
+            directory, or no answer came in time.
+        NoShellError: There is no shell for scripts.
         MasterGoneError: There is no connection.
         SessionRefusedError: The server allows no session.
     """
@@ -59,7 +60,7 @@ def probe(connection: Connection, deadline: float) -> Probe:
         )
     shell = next((shell for shell in _SHELLS if shell in programs), None)
     if not shell and "pwsh" not in programs:
-        raise UnusableContainerError(
+        raise NoShellError(
             "the job's image has no shell: none of bash, sh, busybox and pwsh is on its PATH, and"
             " GitLab's scripts need one: take an image that has it"
         )

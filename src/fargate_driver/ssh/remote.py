@@ -18,7 +18,7 @@ LONGEST_LOG = 64
 # Looks for program $1 on the PATH: fargate_x is its path, or empty. `command -v` will not do: a
 # shell that has programs built in (busybox as the tools have it) says their names, and would run
 # them in place of the image's own.
-_FIND = r"""
+FIND = r"""
 fargate_find() {
   set -f
   IFS=:
@@ -37,7 +37,7 @@ fargate_find() {
 # `export NAME='value'` for `.`, the fastest way that every shell has. NUL and newline swap roles
 # for sed by way of \1. Left out: what belongs to sshd, and what shells keep to themselves or make
 # read-only. The umask is kept as well, since asking for it costs a process.
-_ENVIRONMENT = r"""
+ENVIRONMENT = r"""
 fargate_make_environment() {
   fargate_umask=$(umask) fargate_q=$(printf "\047")
   umask 077
@@ -312,7 +312,7 @@ def stage_command(
         )  # fmt: skip
     script = script_file(stage=stage, shell=shell, state_directory=state_directory)
     # The kill text finds the wrapper by this first line.
-    text = f": fargate-stage {stage}\n{_FIND}{_ENVIRONMENT}{_STAGE}"
+    text = f": fargate-stage {stage}\n{FIND}{ENVIRONMENT}{_STAGE}"
     words = (state_directory, nonce, str(size), str(init_pid), script, stage)
     return command_line(wrapper_shell, text, *words, *interpreter)
 
@@ -342,7 +342,7 @@ def probe_command(*, wrapper_shell: str, nonce: str, directories: tuple[str, ...
         nonce: Random; hexadecimal. Part of the state directory's name.
         directories: Where that may be made, in order of preference.
     """
-    return command_line(wrapper_shell, _FIND + _ENVIRONMENT + _PROBE, nonce, *directories)
+    return command_line(wrapper_shell, FIND + ENVIRONMENT + _PROBE, nonce, *directories)
 
 
 def command_line(wrapper_shell: str, text: str, *words: str) -> bytes:

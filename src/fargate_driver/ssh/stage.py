@@ -45,6 +45,14 @@ def killer(connection: Connection, stage: str, init_pid: int) -> Session:
         os.close(nothing)
 
 
+def _drain(wakeup_fd: int) -> None:
+    """Take in what woke the stage up; it may have been taken in while output was passed on."""
+    try:
+        os.read(wakeup_fd, 512)
+    except BlockingIOError:
+        return
+
+
 class Stage:
     """The descriptors of a running stage, and what was heard so far.
 
@@ -168,7 +176,7 @@ class Stage:
                 elif descriptor in self._streams:
                     self._forward(descriptor)
                 elif descriptor == wakeup_fd:
-                    os.read(wakeup_fd, 512)
+                    _drain(wakeup_fd)
                 else:
                     self._hear(self._sessions[descriptor])
         self._judge()
@@ -226,7 +234,7 @@ class Stage:
         while view:
             events = [descriptor for descriptor, _ in gate.poll(self._patience())]
             if self._wakeup in events:
-                os.read(self._wakeup, 512)
+                _drain(self._wakeup)
             if not self.cancelled and self._wants():
                 self._kill()
             if target in events:

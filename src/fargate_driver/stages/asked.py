@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.console import say
+from fargate_driver.console import say, warn
 from fargate_driver.ecs import definitions, derive
+from fargate_driver.ecs.errors import TaskStoppedError
 from fargate_driver.ecs.overrides import overrides
 from fargate_driver.gitlab import choices, images
 
 if TYPE_CHECKING:
     from fargate_driver.ecs.client import Ecs
     from fargate_driver.ecs.errors import EcsError
-    from fargate_driver.ecs.verdict import Verdict
     from fargate_driver.gitlab.choices import Choices
     from fargate_driver.gitlab.environment import RunnerEnvironment
     from fargate_driver.gitlab.images import JobImages
@@ -57,8 +57,10 @@ class Asked:
     def __init__(self, config: Settings, job_images: JobImages | None, chosen: Choices) -> None:
         self.config = config
         self.images = job_images
-        own_image = job_images and job_images.image.name != config.images.default_image
-        self.chosen = config.chosen_by_job | ({"image"} if own_image else set())
+        own = job_images and (
+            job_images.services or job_images.image.name != config.images.default_image
+        )
+        self.chosen = config.chosen_by_job | ({"image"} if own else set())
         self._choices = chosen
         self._definitions: definitions.Definitions | None = None
         self._derived: dict[str, Any] = {}
@@ -108,13 +110,36 @@ class Asked:
         self._definitions.forget(self._definition)
         return True
 
-    def is_operators(self, verdict: Verdict) -> bool:
-        """Whether an image that can't be used is the operator's, not the job's.
+    def named(self, chosen: str) -> str:
+        """What the job's author chose wrongly, by name and value.
 
         Args:
-            verdict: why the start failed.
+            chosen: one of `chosen`.
         """
-        return bool(self.images and (self.config.images.helper_image or "") in verdict.raw)
+        fargate = self.config.fargate
+        values = {
+            "FARGATE_TASK_DEFINITION": fargate.task_definition,
+            "FARGATE_PLATFORM_VERSION": fargate.platform_version,
+            "image": self.images.image.name if self.images else None,
+        }
+        return f"{chosen} {values[chosen]}"
+
+    def operators(self, error: EcsError | TaskStoppedError) -> str:
+        """Which of the operator's images can't be used; "" for none of them.
+
+        Args:
+            error: what ended the launch.
+
+        Returns:
+            The key in the settings.
+        """
+        if not self.images or not isinstance(error, TaskStoppedError):
+            return ""
+        containers = error.task.get("containers") or ()
+        failed = {one.get("image") for one in containers if one.get("reason")}
+        if self.config.helper_image in failed:
+            return "[Images] HelperImage"
+        return "[Images] DefaultImage" if self.config.images.default_image in failed else ""
 
     def parameters(self, public_key: str, lifetime: int) -> dict[str, Any]:
         """What `launch.request` needs to know of it.
@@ -138,4 +163,4 @@ class Asked:
     def say_warnings(self) -> None:
         """Tell the job's author what of it comes out otherwise than on other executors."""
         for warning in self.images.warnings if self.images else ():
-            say(f"WARNING: {warning}")
+            warn(warning)

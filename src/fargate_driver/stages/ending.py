@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fargate_driver import jobs
+from fargate_driver import history, jobs, records
 from fargate_driver.ecs import pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
@@ -18,7 +18,7 @@ from fargate_driver.errors import DriverError
 from fargate_driver.stages import connecting
 
 if TYPE_CHECKING:
-    from fargate_driver.jobs import JobRecord, Launch
+    from fargate_driver.records import JobRecord, Launch
 
 _PATIENCE = 60.0
 """Seconds in which calls of AWS that are throttled or not served are tried again."""
@@ -37,7 +37,9 @@ _STARTED_NOTHING = {
 other reasons, such as credentials that have expired since, proves nothing."""
 
 
-def end_job(directory: str, cause: str, *, hurry: bool = False, again: bool = False) -> None:
+def end_job(
+    directory: str, cause: str, state: str = "", *, hurry: bool = False, again: bool = False
+) -> None:
     """Stop every task of a job, close its connection and remove its record.
 
     Everything is tried, whatever fails; calling it again goes on where it stopped. The caller has
@@ -46,6 +48,7 @@ def end_job(directory: str, cause: str, *, hurry: bool = False, again: bool = Fa
     Args:
         directory: the job's directory; one that is gone is fine.
         cause: why, for StopTask's reason.
+        state: what became of the job, for the history.
         hurry: all must be over in 10 s.
         again: another try of the job comes, in the same directory and process.
 
@@ -58,9 +61,9 @@ def end_job(directory: str, cause: str, *, hurry: bool = False, again: bool = Fa
         return
     jobs.check_own(directory)
     problems = []
-    lost = None
+    lost = record = None
     try:
-        record = jobs.load(directory)
+        record = records.load(directory)
         if record:
             _stop_tasks(record, cause, hurry=hurry)
         elif jobs.load_access(directory):
@@ -78,7 +81,10 @@ def end_job(directory: str, cause: str, *, hurry: bool = False, again: bool = Fa
     if again:
         jobs.empty(directory, but=jobs.PREPARE)
     else:
+        ended = history.entry(record, state or "ended") if record else None
         jobs.remove(directory)
+        if ended:
+            history.append(os.path.dirname(directory), ended)
         pace.forget(Path(directory).parent)
     if lost:
         raise lost

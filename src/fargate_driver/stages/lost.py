@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from fargate_driver import jobs
+from fargate_driver import records
 from fargate_driver.ecs import diagnosis, watch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.errors import DriverError
+from fargate_driver.metrics import results
 
 _ONE_LOOK = 5.0
 """Seconds that one look may take while a new connection is tried."""
@@ -60,13 +61,14 @@ def end_of_task(directory: str) -> str:
 
 def _look(directory: str, deadline: float) -> tuple[str, str]:
     """Look at the task: why it ended, and what ECS shows it as; "" for neither."""
-    record = jobs.load(directory)
+    record = records.load(directory)
     if not record or not record.task_arn:
         return "the job has no task any more", ""
     ecs = Ecs(record.target, deadline=deadline)
     task = ecs.describe_task(record.task_arn)
     if task and task.get("desiredStatus") == "STOPPED":
         verdict = diagnosis.of_stopped_task(watch.until_stopped(ecs, task))
+        results.note_verdict(directory, verdict.name)
         said = verdict.raw or "ECS gives no reason"
         return verdict.beside(f"the task stopped: {said}"), "STOPPED"
     return "", str(task.get("lastStatus")) if task else ""

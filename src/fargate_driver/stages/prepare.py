@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import stat
 import time
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver import jobs, log, settings
-from fargate_driver.console import say
+from fargate_driver.console import Section, say, warn
+from fargate_driver.costs import prices
+from fargate_driver.costs import task as task_costs
 from fargate_driver.ecs import watch
 from fargate_driver.ecs.errors import StartTimeoutError
-from fargate_driver.errors import DriverError
+from fargate_driver.errors import DriverError, JobConfigurationError
 from fargate_driver.gitlab import exits, job
 from fargate_driver.gitlab.environment import RunnerEnvironment
+from fargate_driver.metrics import record, results
 from fargate_driver.owner import owner_of_this_call
+from fargate_driver.ssh.errors import NoShellError
 from fargate_driver.stages import asked, connecting, lock, services, sweep
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
-from fargate_driver.stages.starting import Starter, say_phase
+from fargate_driver.stages.starting import Starter
 
 if TYPE_CHECKING:
     from fargate_driver.ecs.client import Ecs
@@ -55,14 +60,18 @@ def main(flags: Flags) -> int:
     this_job = job.load(env)
     log.setup(loaded.settings, this_job)
     for warning in loaded.job_warnings:
-        say(f"WARNING: {warning}")
+        warn(warning)
     directory = os.path.join(loaded.settings.task_metadata.directory, this_job.key)
     _warn_if_others_may_write(loaded.settings)
     raise_on_sigterm()
     try:
         _sweep(directory)
-        with lock.for_prepare(directory):
+        with lock.for_prepare(directory), Section("fargate_start", "starting the job's task"):
             _prepare(loaded.settings, this_job, directory, env)
+        if loaded.settings.fargate.print_shell_command:
+            path = shlex.quote(os.path.abspath(loaded.path))
+            command = f"fargate --config {path} shell {this_job.id}"
+            say(f"for a terminal in it, on the runner's host: {command}")
     except Cancelled:
         say("cancelled while the task started")
         return exits.system_failed(env)
@@ -81,23 +90,41 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
             _say_what_is_ignored(this_job)
         longest = this_job.timeout + config.fargate.start_timeout
         owner = owner_of_this_call(env.tmpdir, longest)
-        _start(wanted, this_job, directory, owner)
+        starter = start(wanted, this_job, directory, owner)
         ignore_sigterm()
+        _leave_numbers(config, directory, starter)
     except BaseException as e:
         # The runner's cleanup may be far away, or never come.
         ignore_sigterm()
         cancelled = isinstance(e, Cancelled)
         cause = "cancelled while it started" if cancelled else f"it could not start: {e}"
         try:
-            end_job(directory, cause, hurry=cancelled)
+            end_job(directory, cause, "canceled" if cancelled else "not started", hurry=cancelled)
         except DriverError as left:
             say(str(left))
+        if config.metrics.text_file:
+            records = str(config.task_metadata.directory)
+            record.not_started(config.metrics.text_file, records, e, canceled=cancelled)
         if not cancelled:
             _LOGGER.info("%s", cause)
         raise
 
 
-def _start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> None:
+def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter:
+    """Start a job's task and connect to it; who calls this ends what is left when it fails.
+
+    Args:
+        wanted: what the job asks for.
+        this_job: whose task it is.
+        directory: the job's directory, which the caller has to itself.
+        owner: for the record.
+
+    Returns:
+        What started it.
+
+    Raises:
+        DriverError: there is no usable task.
+    """
     config = wanted.config
     lifetime = config.fargate.max_lifetime or this_job.timeout + _AFTER_THE_JOB
     derived = wanted.images is not None
@@ -108,10 +135,15 @@ def _start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> None:
         deadline = starter.deadline
         address = _address(starter.ecs, watcher, task, config, deadline)
         waiting = _Waiting(watcher)
-        found = [place.connect(address, deadline, waiting, watcher) for place in places]
+        try:
+            found = [place.connect(address, deadline, waiting, watcher) for place in places]
+        except NoShellError as e:
+            if wanted.images and "image" in wanted.chosen:
+                raise JobConfigurationError(f"image: {wanted.images.image.name}: {e}") from e
+            raise
         # The health check may have failed while sshd already answered.
         watcher.look()
-        say_phase("SSH", time.monotonic() - running)
+        starter.tell_phase("SSH", time.monotonic() - running)
         if wanted.images:
             services.check(places[0].connection(address), wanted.images.services, watcher)
         else:
@@ -119,7 +151,27 @@ def _start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> None:
 
     if wanted.images:
         connecting.make_helper_directory(directory)
-    Starter(wanted, this_job, directory, lifetime, owner).start(connect)
+    starter = Starter(wanted, this_job, directory, lifetime, owner)
+    starter.start(connect)
+    return starter
+
+
+def _leave_numbers(config: Settings, directory: str, starter: Starter) -> None:
+    """Leave what later stages tell about costs and metrics; no job fails for want of it."""
+    try:
+        known = prices.known(config.costs.price_file)
+        bill = task_costs.bill(starter.task, config.fargate.region, known)
+        if bill:
+            bill.save(directory)
+    except (DriverError, OSError) as e:
+        _LOGGER.warning("what the job costs can't be told: %s", e)
+    text_file = config.metrics.text_file
+    if text_file:
+        try:
+            results.begin(directory, str(text_file))
+        except OSError as e:
+            _LOGGER.warning("the job will be missing in the metrics: %s", e)
+        record.started(text_file, str(config.task_metadata.directory), starter.phases)
 
 
 def _warn_if_others_may_write(config: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,9 @@ class _Trying:
         self._directory = directory
         self._cancelled = cancelled
         self._give_up: float | None = None
-        self._next_look = time.monotonic() + _FIRST_LOOK
+        # Many jobs may have lost the same network at the same moment.
+        spread = random.uniform(1, 3)  # noqa: S311 - spreads calls
+        self._next_look = time.monotonic() + _FIRST_LOOK * spread
 
     def __call__(self, reason: str) -> None:
         now = time.monotonic()

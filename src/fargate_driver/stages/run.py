@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import _signal as signal  # as in cli.py
 import os
+import time
 
 from fargate_driver import jobs
 from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits
 from fargate_driver.gitlab.environment import RunnerEnvironment
-from fargate_driver.gitlab.stages import is_helpers
+from fargate_driver.gitlab.stages import LAST, is_helpers
+from fargate_driver.metrics import results
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.ssh.errors import MasterGoneError
 from fargate_driver.ssh.session import Outcome, end_stage, run_script
@@ -32,8 +34,8 @@ _PATIENCE = 15.0
 then for ECS to notice why."""
 _LITTLE_PATIENCE = 3.0
 """The same where the job waited in vain before."""
-_KILLED = 137
-"""128 + SIGKILL, as shells report it."""
+_BY_SIGNAL = (137, 143)
+"""128 + SIGKILL and SIGTERM, as shells report them."""
 
 
 def main(flags: Flags, script: str, stage: str) -> int:
@@ -50,6 +52,7 @@ def main(flags: Flags, script: str, stage: str) -> int:
     Raises:
         DriverError: the script was not run.
     """
+    begun = time.monotonic()
     cancel = _Cancel()
     env = RunnerEnvironment.from_environ(os.environ)
     directory = _job_directory(flags, env)
@@ -81,21 +84,32 @@ def main(flags: Flags, script: str, stage: str) -> int:
             outcome = Outcome(None, f"{e}; a new connection failed: {again}", cancelled=False)
     except OSError as e:
         raise DriverError(f"{stage}: the script {script} can't be read: {e.strerror}") from e
+    _note(directory, stage, time.monotonic() - begun, outcome, canceled=cancel.wanted)
     if cancel.wanted or outcome.cancelled:
         say(f"{stage}: {outcome.lost or 'cancelled'}")
         if not outcome.connected:
             jobs.note_lost(place, outcome.stage)
         return exits.system_failed(env)
-    if outcome.code is None:
-        from fargate_driver.stages import lost, operator
-
-        patience = _LITTLE_PATIENCE if reattach.failed else patience
-        why = lost.why(directory, patience, connected=outcome.connected)
-        say(f"{stage}: {outcome.lost}; {why}")
-        operator.tell(flags, env, f"{stage}: {outcome.lost}; {why}")
+    patience = _LITTLE_PATIENCE if reattach.failed else patience
+    if why := _no_verdict(directory, connection, outcome, patience):
+        _say_to_all(flags, env, f"{stage}: {why}")
         _end_or_note(connection, access, outcome)
         return exits.system_failed(env)
-    return _script_failed(env, directory, outcome.code) if outcome.code else exits.succeeded(env)
+    return exits.script_failed(env, outcome.code) if outcome.code else exits.succeeded(env)
+
+
+def _note(directory: str, stage: str, seconds: float, outcome: Outcome, *, canceled: bool) -> None:
+    """Leave the result for the metrics, and tell the job's author what the task costs."""
+    if canceled or outcome.cancelled:
+        result = "canceled"
+    else:
+        result = "lost" if outcome.code is None else str(outcome.code)
+    results.note_stage(directory, stage, seconds, result)
+    if stage == LAST:
+        from fargate_driver.costs import bill
+
+        if found := bill.load(directory):
+            say(found.words())
 
 
 def _job_directory(flags: Flags, env: RunnerEnvironment) -> str:
@@ -118,13 +132,29 @@ def _place(directory: str, stage: str) -> tuple[str, Access]:
     return place, access
 
 
-def _script_failed(env: RunnerEnvironment, directory: str, code: int) -> int:
-    if code == _KILLED:
+def _no_verdict(directory: str, connection: Connection, outcome: Outcome, patience: float) -> str:
+    """Why the script's end is unknown, or isn't its own; "" where its exit code counts."""
+    if outcome.code is None:
+        from fargate_driver.stages import lost
+
+        why = lost.why(directory, patience, connected=outcome.connected)
+        return outcome.lost if why in outcome.lost else f"{outcome.lost}; {why}"
+    if outcome.code in _BY_SIGNAL:
         from fargate_driver.stages import killed
 
-        if hint := killed.hint(directory, code):
+        if why := killed.end_of_task(directory, connection.directory):
+            return f"the script was ended with its task; {why}"
+        if hint := killed.hint(directory, outcome.code):
             say(hint)
-    return exits.script_failed(env, code)
+    return ""
+
+
+def _say_to_all(flags: Flags, env: RunnerEnvironment, text: str) -> None:
+    """Tell both the job's log and the operator's."""
+    from fargate_driver.stages import operator
+
+    say(text)
+    operator.tell(flags, env, text)
 
 
 def _reconnect(
@@ -145,6 +175,8 @@ def _reconnect(
 
 def _end_or_note(connection: Connection, access: Access, outcome: Outcome) -> None:
     """See that nothing of a stage without a verdict runs beside the stages to come."""
+    if outcome.code is not None:
+        return
     if outcome.connected:
         try:
             end_stage(connection, outcome.stage, init_pid=access.init_pid)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.console import say
+from fargate_driver.console import say, warn
 from fargate_driver.ecs.words import one_line
 from fargate_driver.ssh.services import look
 
@@ -61,17 +61,22 @@ def check(connection: Connection, services: Sequence[Service], watcher: Watch) -
                 f" (HEALTHCHECK_TCP_PORT): {state}"
             )
         elif containers.get(service.container, {}).get("lastStatus") == "STOPPED":
-            say(f"WARNING: service {service.name} ended: {state}")
+            warn(f"service {service.name} ended: {state}")
     _warn_of_names(services, seen.unknown)
 
 
 def _warn_of_names(services: Iterable[Service], unknown: frozenset[str]) -> None:
-    for service in services:
-        if unknown.issuperset(service.aliases):
-            say(
-                f"WARNING: {', '.join(service.aliases)}: the job's container can't write /etc/hosts"
-                " since it doesn't run as root, so this name is not known in it; use 127.0.0.1"
-            )
+    names = [
+        alias
+        for service in services
+        if unknown.issuperset(service.aliases)
+        for alias in service.aliases
+    ]
+    if names:
+        say(
+            f"WARNING: not known in the job's container, which can't write /etc/hosts since it"
+            f" doesn't run as root: {', '.join(names)}; use 127.0.0.1 instead"
+        )
 
 
 def _state(container: dict[str, Any]) -> str:

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver import jobs, moment
+from fargate_driver import jobs, log, moment, records
 from fargate_driver.console import say
-from fargate_driver.ecs import launch, pace
+from fargate_driver.ecs import launch, links, pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedError
 from fargate_driver.ecs.plan import Plan
@@ -51,6 +51,8 @@ class Starter:
     Attributes:
         deadline: when the start must be over (time.monotonic).
         ecs: the client.
+        task: the task that was connected to, as ECS showed it last.
+        phases: how many seconds each phase of its start took.
     """
 
     def __init__(
@@ -63,12 +65,15 @@ class Starter:
         self._lifetime = lifetime
         self._directory = directory
         target = launch.target(config)
-        self._record = jobs.JobRecord(directory, this_job.describe(), target, owner)
+        about = this_job.about() | {"image": wanted.images.image.name if wanted.images else ""}
+        self._record = records.JobRecord(directory, this_job.describe(), target, owner, about)
         self._public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
         self.ecs = Ecs(target, deadline=self.deadline)
         account = (target.region, target.endpoint_url, target.assume_role)
         self._turns = pace.place(Path(directory).parent, "RunTask", *account)
         self._sent = False
+        self.task: dict[str, Any] = {}
+        self.phases: dict[str, float] = {}
         self.ecs.before_launches(self._wait_for_turn)
 
     def start(self, connect: Connect) -> None:
@@ -101,8 +106,11 @@ class Starter:
                 elsewhere = retry is Retry.NEXT_CAPACITY
                 pause = None if retry is Retry.NEVER else plan.next(elsewhere=elsewhere)
                 if pause is None or time.monotonic() + pause >= self.deadline:
-                    if e.verdict and e.verdict.chosen and not self._wanted.is_operators(e.verdict):
-                        raise JobConfigurationError(f"{e.verdict.chosen}: {e}") from e
+                    if key := self._wanted.operators(e):
+                        raise DriverError(f"{key}: {e}") from e
+                    if e.verdict and e.verdict.chosen:
+                        chosen = self._wanted.named(e.verdict.chosen)
+                        raise JobConfigurationError(f"{chosen}: {e}") from e
                     raise
                 self._end_launch(e)
                 what = f"no capacity on {before}" if elsewhere else "the start failed"
@@ -117,10 +125,12 @@ class Starter:
     def _launch(self, plan: Plan, connect: Connect) -> None:
         asked = self._wanted.parameters(self._public_key, self._lifetime)
         request = launch.request(self._config, self._public_key, plan.capacity, **asked)
-        intent = jobs.Launch(request, moment.now())
+        intent = records.Launch(request, moment.now())
         self._record.launches.append(intent)
         self._record.save()
         self._sent = False
+        self.phases = {}
+        begun = time.monotonic()
         try:
             task = self.ecs.run_task(request, chosen=self._wanted.chosen)
         except EcsError as e:
@@ -138,9 +148,19 @@ class Starter:
             raise
         task_arn = intent.task_arn = str(task["taskArn"])
         intent.size = _size(task, self._config.fargate.container_name)
+        intent.capacity = str(task.get("capacityProviderName") or task.get("launchType") or "")
+        intent.definition = definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
         self._save_or_stop(task_arn)
-        definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
         say(f"started task {task_arn} ({definition})")
+        self.phases["launch"] = time.monotonic() - begun
+        log.add(task=task_arn.rpartition("/")[2])
+        page = (
+            None
+            if self.ecs.target.endpoint_url
+            else links.task_page(task_arn, self.ecs.target.cluster)
+        )
+        if page:
+            say(page)
         _LOGGER.info("started task %s", task_arn)
         with contextlib.closing(SharedLooks(self.ecs, self._directory, task_arn)) as looks:
             watcher = Watch(
@@ -150,11 +170,23 @@ class Starter:
                 chosen=self._wanted.chosen,
                 deadline=self.deadline,
                 on_look=check,
-                on_phase=say_phase,
+                on_phase=self.tell_phase,
             )
             # The driver's own task definition has no health check for the job's container.
             healthy = self._config.fargate.wait_for_healthy and not self._wanted.images
-            connect(self, watcher, watcher.until_running(healthy=healthy))
+            self.task = watcher.until_running(healthy=healthy)
+            connect(self, watcher, self.task)
+
+    def tell_phase(self, name: str, seconds: float) -> None:
+        """Tell the job's log, and the metrics, how long a phase of the start took.
+
+        Args:
+            name: the phase.
+            seconds: how long.
+        """
+        self.phases[name] = seconds
+        _LOGGER.debug("%s took %.1f s", name, seconds)
+        say(f"  {name:<10} {seconds:7.1f} s")
 
     def _save_or_stop(self, task_arn: str) -> None:
         try:
@@ -204,9 +236,3 @@ def _size(task: dict[str, Any], container_name: str) -> dict[str, Any]:
     """What a verdict about memory needs to know."""
     own = {"name": container_name, "memory": container(task, container_name).get("memory")}
     return {"cpu": task.get("cpu"), "memory": task.get("memory"), "containers": [own]}
-
-
-def say_phase(name: str, seconds: float) -> None:
-    """Tell the job's log how long a phase of the start took."""
-    _LOGGER.debug("%s took %.1f s", name, seconds)
-    say(f"  {name:<10} {seconds:7.1f} s")

@@ -10,8 +10,9 @@ import os
 import time
 from typing import NamedTuple
 
-from fargate_driver import jobs
+from fargate_driver import jobs, records
 from fargate_driver.errors import DriverError
+from fargate_driver.metrics import record, results
 from fargate_driver.owner import why_over
 from fargate_driver.stages import lock
 from fargate_driver.stages.ending import end_job
@@ -41,7 +42,7 @@ def find(parent: str) -> list[Dead]:
     found = []
     for directory in jobs.all_directories(parent):
         try:
-            record = jobs.load(directory)
+            record = records.load(directory)
             if record is None:
                 age = time.time() - os.stat(directory).st_mtime
                 if age > _YOUNG:
@@ -69,5 +70,8 @@ def end(dead: Dead) -> bool:
     """
     with lock.for_sweep(dead.directory) as mine:
         if mine:
-            end_job(dead.directory, f"reaped: {dead.why}")
+            left = results.load(dead.directory)
+            end_job(dead.directory, f"reaped: {dead.why}", "reaped")
+            if left:
+                record.over(left, os.path.dirname(dead.directory), "", reaped=True)
         return mine

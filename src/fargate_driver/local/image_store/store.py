@@ -72,6 +72,15 @@ def users_store() -> Path:
     return base / "fargate" / "images"
 
 
+def stores_of(directory: Path) -> list[Store]:
+    """Where an embedded Fargate looks for images, in this order.
+
+    Args:
+        directory: What `fargate local up` has as --dir.
+    """
+    return [Store(directory / "images"), Store(users_store())]
+
+
 class Store:
     """A directory of images.
 

@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 
 from fargate_driver.local.directory import remove_tree
-from fargate_driver.local.image_store.store import Store, users_store
+from fargate_driver.local.image_store.store import stores_of
 from fargate_driver.local.images import HOST_IMAGE
 from fargate_driver.local.runtimes import login
 from fargate_driver.local.runtimes.addresses import Loopback
@@ -47,7 +47,7 @@ class SupervisedRuntime:
         self._directory = directory.resolve()
         self._tasks: set[SupervisedTask] = set()
         self._addresses = Loopback(self.ssh_port)
-        self._stores = [Store(self._directory.parent / "images"), Store(users_store())]
+        self._stores = stores_of(self._directory.parent)
 
     async def probe(self) -> None:
         """Run a task, log in, run `true`, and end the task.

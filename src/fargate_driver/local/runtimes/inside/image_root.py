@@ -1,11 +1,13 @@
 """The root file system of a container of an image: an overlay, so that writes vanish with it.
 
 Links in an image must not lead to the host's files. So what the container sees of the host is
-taken first, then the image becomes the root, and only then is anything looked up in it.
+taken first, then the image becomes the root, and only then is anything looked up in it: at that
+time nothing of the host's is left in this mount namespace.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,24 +32,23 @@ def enter(plan: Plan, *, as_root: bool) -> None:
     root = Path(plan.storage) / "root"
     root.mkdir()
     _overlay(plan, str(root), as_root=as_root)
-    taken = system.take()
+    taken = system.take(plan.storage)
     files = take_binds(names.write(plan))
     volumes = take_binds(plan.binds)
     kernel.change_root(str(root))
-    for directory in ("/dev", "/proc", "/sys", "/etc"):
-        Path(directory).mkdir(exist_ok=True)
-    for file, _ in files:
-        _make_file(Path(file.target))
-    for volume, _ in volumes:
-        Path(volume.target).mkdir(parents=True, exist_ok=True)
+    for directory in ("/dev", "/proc", "/sys", *(volume.target for volume, _ in volumes)):
+        _target(directory).mkdir(parents=True, exist_ok=True)
     if plan.process:
-        Path(plan.process.working_directory).mkdir(parents=True, exist_ok=True)
+        _target(plan.process.working_directory).mkdir(parents=True, exist_ok=True)
+    for file, _ in files:
+        target = _target(file.target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
     if plan.read_only:
         kernel.make_read_only("/")
     system.give(taken, "", groups=as_root)
     attach_binds(files)
     attach_binds(volumes)
-    kernel.drop_old_root()
 
 
 def _overlay(plan: Plan, target: str, *, as_root: bool) -> None:
@@ -67,10 +68,9 @@ def _overlay(plan: Plan, target: str, *, as_root: bool) -> None:
     raise OSError(0, f"no overlays for this user, which Linux 5.11 and newer have: {problem}")
 
 
-def _make_file(path: Path) -> None:
-    """See to it that something can be mounted on a path."""
-    try:
-        path.touch()
-    except OSError:  # a link to nowhere, as systemd's images have it
-        path.unlink(missing_ok=True)
-        path.touch()
+def _target(path: str) -> Path:
+    """Return what a path in the image leads to, which may not be there yet."""
+    found = Path(os.path.realpath(path))
+    if found.is_symlink():  # to itself, as debootstrap in a container leaves /proc
+        found.unlink()
+    return found

@@ -41,11 +41,6 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
-def start_children_here() -> None:
-    """Undo `unshare(NEW_PID)` for the children to come."""
-    join("/proc/self/ns/pid")
-
-
 def join(namespace: str) -> None:
     """Enter a namespace, given as a file of /proc/PID/ns; a PID one is for the children to come."""
     file = os.open(namespace, os.O_RDONLY)
@@ -229,14 +224,11 @@ def make_mounts_private() -> None:
 
 
 def change_root(root: str) -> None:
-    """Make the mount at `root` the root file system; the old one stays for `drop_old_root`."""
+    """Make the mount at `root` the root file system and let go of the old one."""
     os.chdir(root)
     # The old root is stacked on the new one, as pivot_root(2) describes; no directory is needed.
+    # Nothing may be looked up before it is gone: `..` in the root would lead to it.
     _check(_libc.pivot_root(b".", b"."), "pivot_root")
-
-
-def drop_old_root() -> None:
-    """Let go of the file system that was the root before `change_root`."""
     _check(_libc.umount2(b".", _DETACH), "let go of the old root")
     os.chdir("/")
 

@@ -58,7 +58,6 @@ def enter(plan: Plan, *, as_root: bool) -> None:
     if plan.process:
         _make_room(Path(plan.process.working_directory))
     attach_binds([*files, *binds])
-    kernel.drop_old_root()
 
 
 def _make_room(directory: Path) -> None:
@@ -166,7 +165,7 @@ def _make_own(plan: Plan, root: Path, *, as_root: bool) -> None:
     for place in ("dev", "proc", "run/lock", "run/sshd", "sys"):
         (root / place).mkdir(parents=True, exist_ok=True)
     (root / PRIVATE[1:]).mkdir(mode=0o700)
-    system.give(system.take(), str(root), groups=as_root)
+    system.give(system.take(plan.storage), str(root), groups=as_root)
 
 
 def _make_home(home: str, root: Path) -> None:

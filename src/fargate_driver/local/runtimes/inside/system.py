@@ -20,6 +20,7 @@ _LINKS = {
 }
 _READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 _MASKED = ("kcore", "keys", "timer_list")
+_NO_EXEC = kernel.NOSUID | kernel.NOEXEC
 _TTY = 5  # the group that terminals belong to, on every distribution
 
 
@@ -28,20 +29,29 @@ class System(NamedTuple):
 
     devices: Mapping[str, int]
     masks: Mapping[str, int]
+    proc: int
     sys: int
 
 
-def take() -> System:
+def take(storage: str) -> System:
     """Take what is needed, while the host's root file system is still there.
+
+    Args:
+        storage: A directory of the container's own.
 
     Raises:
         OSError: the kernel refused it.
     """
+    # The kernel gives a new /proc only to whoever sees one already.
+    proc = Path(storage, "proc")
+    proc.mkdir()
+    kernel.mount("proc", str(proc), flags=_NO_EXEC | kernel.NODEV)
     return System(
         devices={name: kernel.clone_tree(f"/dev/{name}") for name in _DEVICES},
         masks={
             name: kernel.clone_tree("/dev/null") for name in _MASKED if Path("/proc", name).exists()
         },
+        proc=kernel.clone_tree(str(proc)),
         sys=kernel.clone_tree("/sys"),
     )
 
@@ -63,13 +73,14 @@ def give(system: System, root: str, *, groups: bool) -> None:
         kernel.attach(tree, f"{root}/dev/{name}")
     for name, target in _LINKS.items():
         Path(f"{root}/dev/{name}").symlink_to(target)
-    no_exec = kernel.NOSUID | kernel.NOEXEC
     for name in ("pts", "shm"):
         Path(f"{root}/dev/{name}").mkdir()
     group = f",gid={_TTY}" if groups else ""
-    kernel.mount("devpts", f"{root}/dev/pts", f"newinstance,ptmxmode=0666,mode=620{group}", no_exec)
+    kernel.mount(
+        "devpts", f"{root}/dev/pts", f"newinstance,ptmxmode=0666,mode=620{group}", _NO_EXEC
+    )
     kernel.mount("tmpfs", f"{root}/dev/shm", "mode=1777")  # noqa: S108 - the container's own
-    kernel.mount("proc", f"{root}/proc", flags=no_exec | kernel.NODEV)
+    kernel.attach(system.proc, f"{root}/proc")
     for name in _READ_ONLY:
         place = f"{root}/proc/{name}"
         if Path(place).exists():

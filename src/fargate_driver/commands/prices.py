@@ -1,0 +1,73 @@
+"""`fargate prices`: what tasks cost, as far as that is known."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from fargate_driver import settings
+from fargate_driver.costs import prices as price_files
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from fargate_driver.flags import Flags
+
+
+@click.group(
+    "prices",
+    epilog="\b\nExamples:\n  fargate prices list\n"
+    "  fargate --config /etc/gitlab-runner/fargate.toml prices update\n"
+    "  fargate prices update --file prices.json\n",
+)
+def prices() -> None:
+    """What tasks cost, as far as that is known."""
+
+
+@prices.command("list")
+@click.pass_obj
+def list_(flags: Flags) -> None:
+    """Show the prices that jobs are told, in US dollars per hour."""
+    known = price_files.known(settings.load(flags).settings.costs.price_file)
+    table = Table("region", "architecture", "vCPU", "GB", "GB of storage", "read", box=box.SIMPLE)
+    for price in sorted(known.values()):
+        kind = f"{price.architecture}{' Spot' if price.spot else ''}"
+        amounts = (price.vcpu_hour, price.gb_hour, price.storage_gb_hour)
+        table.add_row(price.region, kind, *(_shown(amount) for amount in amounts), price.read)
+    Console(highlight=False).print(table)
+
+
+@prices.command("update")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write this file instead of [Costs] PriceFile.",
+)
+@click.pass_obj
+def update(flags: Flags, path: Path | None) -> None:
+    """Fetch AWS's prices of all regions into [Costs] PriceFile, whose rows win.
+
+    Needs credentials with the right pricing:GetProducts. Spot prices are not in AWS's price list:
+    rows of your own for Spot are kept.
+    """
+    # botocore takes its time; the help needs none.
+    from fargate_driver.costs import price_list
+
+    target = path or settings.load(flags).settings.costs.price_file
+    found = price_list.fetch(datetime.now(tz=UTC).date().isoformat())
+    own = price_files.read(target) if target.exists() else []
+    rows = {price.key: price for price in (*own, *found)}
+    price_files.write(target, rows.values())
+    regions = len({price.region for price in found})
+    click.echo(f"{target}: prices of {regions} regions, {len(found)} rows")
+
+
+def _shown(amount: Decimal | None) -> str:
+    return "–" if amount is None else f"{amount:f}"  # noqa: RUF001 - a dash for what is unknown

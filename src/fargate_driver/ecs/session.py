@@ -1,0 +1,63 @@
+"""The botocore session: the Region, and the credentials to call AWS with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    DeferredRefreshableCredentials,
+)
+
+from fargate_driver.ecs.endpoint import is_loopback
+from fargate_driver.ecs.errors import EcsError
+
+if TYPE_CHECKING:
+    from fargate_driver.ecs.target import Target
+
+
+def session_for(target: Target) -> Any:
+    """Make a botocore session with a target's Region and credentials.
+
+    Args:
+        target: where ECS is called.
+
+    Raises:
+        EcsError: there are no credentials to assume its role with.
+    """
+    session = botocore.session.Session()
+    session.set_config_variable("region", target.region)
+    if is_loopback(target.endpoint_url):
+        # An endpoint on this machine is worth no wait for an instance's metadata service.
+        session.get_component("credential_provider").remove("iam-role")
+        if session.get_credentials() is None:
+            session.set_credentials("local", "local")
+    if target.assume_role:
+        source = session.get_credentials()
+        if source is None:
+            raise EcsError(
+                "no AWS credentials found to assume [Fargate] AssumeRole with: give the manager a"
+                " role, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                "AssumeRole",
+            )
+        fetcher = AssumeRoleCredentialFetcher(
+            client_creator=session.create_client,
+            source_credentials=source,
+            role_arn=target.assume_role,
+            extra_args={"RoleSessionName": "gitlab-fargate-driver"},
+        )
+        session = botocore.session.Session()
+        session.set_config_variable("region", target.region)
+        session.register_component("credential_provider", _AssumedRole(fetcher))
+    return session
+
+
+class _AssumedRole:
+    """What a botocore session takes its credentials from: the one role that was asked for."""
+
+    def __init__(self, fetcher: AssumeRoleCredentialFetcher) -> None:
+        self._fetcher = fetcher
+
+    def load_credentials(self) -> DeferredRefreshableCredentials:
+        return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, "assume-role")

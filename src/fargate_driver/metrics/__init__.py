@@ -1,0 +1,1 @@
+"""Numbers for Prometheus, in a file for node_exporter's textfile collector."""

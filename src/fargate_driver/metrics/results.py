@@ -1,0 +1,108 @@
+"""What the stages of a job leave for the metrics, until its end is counted.
+
+prepare makes the file, where metrics are wanted; every run stage adds a line. So run needs neither
+the configuration nor an import, and pays for one attempt to open a file.
+"""
+
+from __future__ import annotations
+
+import os
+
+_NAME = "results"
+
+
+def begin(directory: str, text_file: str) -> None:
+    """Make the file.
+
+    Args:
+        directory: the job's directory.
+        text_file: `[Metrics] TextFile`.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    with open(os.path.join(directory, _NAME), "w", encoding="utf-8") as file:
+        file.write(f"to\t{text_file}\n")
+
+
+def note_stage(directory: str, stage: str, seconds: float, result: str) -> None:
+    """Note the end of a stage.
+
+    Args:
+        directory: the job's directory.
+        stage: as gitlab-runner names it.
+        seconds: how long it took.
+        result: the script's exit code, "canceled" or "lost".
+    """
+    _note(directory, f"stage\t{' '.join(stage.split())}\t{seconds:.3f}\t{result}\n")
+
+
+def note_verdict(directory: str, verdict: str) -> None:
+    """Note why the task ended before its job.
+
+    Args:
+        directory: the job's directory.
+        verdict: the verdict's name.
+    """
+    _note(directory, f"verdict\t{verdict}\n")
+
+
+def _note(directory: str, line: str) -> None:
+    try:
+        file = os.open(os.path.join(directory, _NAME), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.write(file, line.encode("utf-8", "backslashreplace"))
+    except OSError:
+        return
+    finally:
+        os.close(file)
+
+
+class Results:
+    """What the stages of a job left.
+
+    Attributes:
+        text_file: `[Metrics] TextFile`.
+        stages: name, seconds and result of each.
+        verdict: why the task ended before its job; "" where it didn't, or nobody knows.
+    """
+
+    __slots__ = ("stages", "text_file", "verdict")
+
+    def __init__(self, text_file: str) -> None:
+        self.text_file = text_file
+        self.stages: list[tuple[str, float, str]] = []
+        self.verdict = ""
+
+    @property
+    def lost(self) -> bool:
+        """Whether a stage ended without a verdict of its script."""
+        return any(result == "lost" for _, _, result in self.stages)
+
+
+def load(directory: str) -> Results | None:
+    """Read what the stages left.
+
+    Args:
+        directory: the job's directory.
+
+    Returns:
+        It, or None where no metrics are wanted of this job.
+    """
+    found = None
+    try:
+        with open(os.path.join(directory, _NAME), encoding="utf-8", errors="replace") as file:
+            for line in file:
+                kind, *values = line.rstrip("\n").split("\t")
+                if kind == "to":
+                    found = Results(values[0])
+                elif found and kind == "stage":
+                    stage, seconds, result = values
+                    found.stages.append((stage, float(seconds), result))
+                elif found and kind == "verdict":
+                    found.verdict = values[0]
+    except (OSError, ValueError):
+        return found
+    return found

@@ -1,0 +1,31 @@
+"""A local Fargate for the doctor, and settings for it with one thing wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from doctor.patient import Patient
+from local_fargate import LocalFargate, local_fargate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFargate]:
+    with local_fargate(tmp_path_factory.mktemp("fargate"), runtime="process") as running:
+        yield running
+
+
+@pytest.fixture
+def patient(shared: LocalFargate, tmp_path: Path) -> Iterator[Patient]:
+    """Settings that are right; no task is left of the test."""
+    shared.faults()
+    patient = Patient(shared, tmp_path)
+    yield patient
+    patient.close()
+    shared.faults()
+    shared.assert_nothing_left()
