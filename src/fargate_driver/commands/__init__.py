@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from errno import ENOSPC
 from importlib import import_module
 
 import click
 
 from fargate_driver import __version__
 from fargate_driver.console import say
-from fargate_driver.errors import explained
+from fargate_driver.errors import DriverError, explained
 from fargate_driver.flags import GLOBAL_FLAGS, STAGES, Flags
 
 # Name: module in this package, the click command in it, help for the list of commands.
@@ -81,6 +83,21 @@ def application(flags: Flags, words: list[str]) -> int:
         The exit code: the command's own, 2 for a wrong command line and for
             whatever it raised.
     """
+    try:
+        return _application(flags, words)
+    except click.ClickException as error:
+        say(_with_hint(error))
+        return error.exit_code
+    except click.Abort:
+        return 130  # as a shell reports an end by Ctrl-C
+    except Exception as error:  # noqa: BLE001 - a traceback is for --debug
+        if isinstance(error, OSError) and error.errno == ENOSPC and not error.filename:
+            error = DriverError(f"the output can't be written: {error.strerror}")
+        say(str(explained(error, debug=flags.debug)))
+        return 2
+
+
+def _application(flags: Flags, words: list[str]) -> int:
     if words[:1] == ["--version"]:
         click.echo(f"fargate {__version__}")
         return 0
@@ -99,14 +116,8 @@ def application(flags: Flags, words: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
-    except click.ClickException as error:
-        say(_with_hint(error))
-        return error.exit_code
-    except click.Abort:
-        return 130  # as a shell reports an end by Ctrl-C
-    except Exception as error:  # noqa: BLE001 - a traceback is for --debug
-        say(str(explained(error, debug=flags.debug)))
-        return 2
+    if sys.stdout:  # None where descriptor 1 was closed
+        sys.stdout.flush()
     return result if isinstance(result, int) else 0
 
 
