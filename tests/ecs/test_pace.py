@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fargate_driver.ecs import pace
@@ -91,7 +91,6 @@ def test_a_stuck_holder_wedges_nobody(tmp_path: Path, monkeypatch: pytest.Monkey
         assert pace.take(path, RATE) == 0
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=80) | st.text(max_size=20).map(str.encode))
 def test_any_content_is_a_full_bucket(tmp_path: Path, content: bytes) -> None:
     path = pace.place(tmp_path, "x")
