@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from fargate_driver.local.runtimes.base import (
     Mount,
     RuntimeUnavailableError,
 )
+from fargate_driver.local.runtimes.inside import supervisor
 from local_images.archive_makers import archive, entry
 from local_runtime.image_lab import import_busybox, import_glibc, result, shell, task
 from local_runtime.runtime_lab import ISOLATED, lab, processes_with, token, until
@@ -337,6 +339,14 @@ asyncio.run(main())
         remove_tree(directory.parent)
 
     asyncio.run(story())
+
+
+def test_who_has_closed_all_files_is_dying(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        for parent, gone in ((process.pid, True), (os.getpid(), False)):
+            monkeypatch.setattr(os, "getppid", lambda parent=parent: parent)
+            assert supervisor._is_gone(parent) is gone
 
 
 @pytest.mark.parametrize("name", ISOLATED)
