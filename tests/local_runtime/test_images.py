@@ -19,7 +19,8 @@ from fargate_driver.local.runtimes.base import (
     Mount,
     RuntimeUnavailableError,
 )
-from fargate_driver.local.runtimes.inside import supervisor
+from fargate_driver.local.runtimes.cgroups import Cgroups, within
+from fargate_driver.local.runtimes.inside import limits, supervisor
 from local_images.archive_makers import archive, entry
 from local_runtime.image_lab import import_busybox, import_glibc, result, shell, task
 from local_runtime.runtime_lab import ISOLATED, lab, processes_with, token, until
@@ -339,6 +340,16 @@ asyncio.run(main())
         remove_tree(directory.parent)
 
     asyncio.run(story())
+
+
+@pytest.mark.root
+def test_a_cgroup_goes_with_its_last_process() -> None:
+    made = within(Cgroups().make(token(), 256, 64), "c", None)
+    with subprocess.Popen(["sleep", "0.5"]) as visitor:
+        for cgroup in made:
+            (cgroup / "cgroup.procs").write_text(str(visitor.pid))
+        limits.remove([str(cgroup) for cgroup in made], with_those_above=True)
+    assert not any(cgroup.parent.exists() for cgroup in made)
 
 
 def test_who_has_closed_all_files_is_dying(monkeypatch: pytest.MonkeyPatch) -> None:
