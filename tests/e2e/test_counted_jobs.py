@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.parser import text_string_to_metric_families
 
 from e2e_jobs import new_job, run_job
-from local_fargate import FARGATE
+from local_fargate import FARGATE, LATER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def test_jobs_are_counted_and_billed(fargate: LocalFargate, tmp_path: Path) -> N
     with configured(fargate, text_file):
         passed = run_job(fargate, new_job(["echo hello"]))
         failed = run_job(fargate, new_job(["exit 3"]))
-        fargate.faults({"task": {"interrupt_after": 2.0, "grace": 0.1}})
+        fargate.faults({"task": {"interrupt_after": LATER, "grace": 0.1}})
         interrupted = run_job(fargate, new_job(["sleep 60"]))
         fargate.faults({"operation": "RunTask", "error": "AccessDeniedException", "times": 9})
         refused = run_job(fargate, new_job(["true"]))
