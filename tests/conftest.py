@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+pytest_plugins = ["recorded_calls"]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

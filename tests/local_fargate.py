@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import recorded_calls
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -178,6 +180,7 @@ def local_fargate(
             if images:
                 running.config = directory / "images.toml"
             yield running
+            recorded_calls.keep(running.calls())
         finally:
             process.send_signal(signal.SIGTERM)
             try:

@@ -144,7 +144,12 @@ def test_buckets_go_when_they_say_nothing(tmp_path: Path) -> None:
     assert path.exists()
     path.unlink()
     pace.take(path, RATE)
-    until(lambda: pace.drop_full(path, RATE) or not path.exists())
+
+    def gone() -> bool:
+        pace.drop_full(path, RATE)
+        return not path.exists()
+
+    until(gone)
     pace.take(path, RATE)
     (tmp_path / "job").mkdir()
     (tmp_path / "of others").write_text("")

@@ -65,6 +65,12 @@ def test_calls_are_kept(here: Fargate) -> None:
     assert (call["operation"], call["outcome"], call["source"]) == ("ListClusters", "ok", "driver")
 
 
+def test_a_caller_may_give_its_name(here: Fargate) -> None:
+    for agent, source in (("Botocore/1.34 app/my-tests.1 x", "my-tests.1"), ("myapp/1", "driver")):
+        here.request("/", b"{}", {"X-Amz-Target": "x.ListClusters", "User-Agent": agent})
+        assert here.calls()[-1]["source"] == source
+
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()
