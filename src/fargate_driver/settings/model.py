@@ -245,6 +245,14 @@ class TaskMetadata(Section):
         "A relative path counts from the folder of this file.",
         "a path",
     )
+    manager: Annotated[str, values.matching(values.MANAGER)] | None = key(
+        "Manager",
+        "The name by which this manager's tasks are known in the cluster (startedBy), instead of "
+        "its host: for a manager in a container, whose host name changes. Only managers that share "
+        "Directory may share it.",
+        "a name of up to 64 letters, digits and hyphens",
+        None,
+    )
 
 
 class SSH(Section):
