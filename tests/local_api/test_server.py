@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_api.fargate_under_test import (
@@ -92,9 +92,7 @@ PARAMETERS = ["cluster", "count", "overrides", "tags", "startedBy", "networkConf
 MORE = ["clientToken", "capacityProviderStrategy", "launchType", "group", "taskDefinition"]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(PARAMETERS + MORE), VALUES, min_size=1, max_size=3))
 def test_any_run_is_answered_without_an_internal_error(
     here: Fargate, changes: dict[str, Any]

@@ -14,7 +14,7 @@ import pytest
 
 import recorded_calls
 from driver_calls import JobCalls
-from fargate_driver import moment, owner
+from fargate_driver import host, moment
 from fargate_driver.cli import main
 from fargate_driver.commands import reap as reap_command
 from fargate_driver.moment import Moment
@@ -199,13 +199,13 @@ def here(age: float = 0, jump: float = 0, boot: str | None = None, **changes: An
         ({"age": 1, "jump": -DAY}, ""),
         ({"age": LONGEST + 1, "jump": -DAY}, "its time is up"),
         # Elsewhere nothing but the time of day is known.
-        ({"age": LONGEST + 1, "boot": "another", "machine": "another"}, "its time is up"),
-        ({"age": LONGEST + 1, "boot": "another", "machine": ""}, "its time is up"),
+        ({"age": LONGEST + 1, "boot": "another", "host": "another"}, "its time is up"),
+        ({"age": LONGEST + 1, "boot": "another", "host": ""}, "its time is up"),
         ({"boot": "another"}, "its host was restarted"),
-        ({"boot": "another", "machine": "another"}, ""),
-        ({"boot": "another", "machine": ""}, ""),
+        ({"boot": "another", "host": "another"}, ""),
+        ({"boot": "another", "host": ""}, ""),
         (
-            {"machine": "", "temporary": "/nowhere"},
+            {"host": "", "temporary": "/nowhere"},
             "gitlab-runner has removed its temporary directory",
         ),
         # A pid that another process has now.
@@ -220,5 +220,5 @@ def here(age: float = 0, jump: float = 0, boot: str | None = None, **changes: An
     ],
 )
 def test_evidence(changes: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "_read", lambda _path: "m")
+    monkeypatch.setattr(host, "known", lambda: "this host")
     assert why_over(here(**changes)) == why

@@ -277,7 +277,7 @@ QUESTIONS = (
     ),
     Question(
         "endpoint_url",
-        "Address to call instead of AWS's, such as that of `fargate local up`",
+        "Address to call ECS at instead of AWS's, such as that of `fargate local up`",
         checks.url,
         optional=True,
         asked=False,
