@@ -38,8 +38,8 @@ FOOT = """
 `ecs:ListTasks` (limited to the cluster by its condition), `ecs:DescribeTaskDefinition`,
 `ecs:DeregisterTaskDefinition`, `ecs:ListTaskDefinitionFamilies` and
 `ec2:DescribeNetworkInterfaces`. Task definitions may be registered only in the families of
-`[Images] Family`. `ecs:TagResource` is allowed only for tags that RunTask gives, `iam:PassRole` only
-for these roles and only to ECS.
+`[Images] Family`. `ecs:TagResource` is allowed only for tags that RunTask gives, `iam:PassRole`
+only for these roles and only to ECS.
 
 The other roles that init's template makes:
 
