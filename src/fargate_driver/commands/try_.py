@@ -54,12 +54,6 @@ def _read_variable(
     "  fargate try --config fargate.toml --variable GREETING=hi --script job.sh\n",
     context_settings={"allow_interspersed_args": False},
 )
-@click.option(
-    "--config",
-    "config",
-    type=click.Path(path_type=Path),
-    help="The driver's configuration; without it the job runs on an embedded Fargate.",
-)
 @click.option("--image", help="The job's image:.")
 @click.option("--service", "services", multiple=True, help="A service of the job; repeatable.")
 @click.option(
@@ -78,7 +72,6 @@ def _read_variable(
 def try_(
     flags: Flags,
     *,
-    config: Path | None,
     image: str | None,
     services: tuple[str, ...],
     variables: list[Variable],
@@ -92,8 +85,7 @@ def try_(
     Without --config it runs on an embedded Fargate that lives as long as this command. The job has
     no sources. The exit code is that of its script, or 2 for a system failure.
     """
-    if flags.config and config is None:
-        config = Path(flags.config)
+    config = Path(flags.config) if flags.config else None
     if config and image:
         config = _with_images(config, image)
     elif image:
