@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from driver_calls import JobCalls
 from e2e_jobs import new_job, run_job
-from local_fargate import FARGATE
+from local_fargate import FARGATE, LATER
 from monitoring import expressions
 from promql import groupings, selectors, selects
 
@@ -55,7 +55,7 @@ def test_jobs_are_counted_and_billed(fargate: LocalFargate, tmp_path: Path) -> N
     with configured(fargate, text_file):
         passed = run_job(fargate, new_job(["echo hello"]))
         failed = run_job(fargate, new_job(["exit 3"]))
-        fargate.faults({"task": {"interrupt_after": 2.0, "grace": 0.1}})
+        fargate.faults({"task": {"interrupt_after": LATER, "grace": 0.1}})
         interrupted = run_job(fargate, new_job(["sleep 60"]))
         throttled = {"operation": "RunTask", "error": "ThrottlingException"}
         refusals = {"operation": "RunTask", "error": "AccessDeniedException", "times": 9}

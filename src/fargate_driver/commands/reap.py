@@ -80,7 +80,7 @@ def _stop_tasks_without_record(config: Settings, stopped: list[str], *, dry_run:
     """
     directory = str(config.task_metadata.directory)
     ecs = Ecs(launch.target(config), deadline=time.monotonic() + _PATIENCE)
-    listed = ecs.list_tasks(launch.started_by(directory))
+    listed = ecs.list_tasks(launch.started_by(config.task_metadata))
     known: set[str | None] = set()
     before = time.time() - _YOUNG
     readable = True
