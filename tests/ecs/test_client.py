@@ -212,6 +212,25 @@ def test_no_proxy_stands_before_a_loopback_endpoint(
     assert client(fargate, 2).describe_task("0" * 32) is None
 
 
+@pytest.mark.parametrize(
+    ("service", "endpoint", "called"),
+    [
+        ("ecs", None, "https://ecs.us-east-1.amazonaws.com"),
+        ("ecs", "https://vpce-0abc.ecs.example.com", "https://vpce-0abc.ecs.example.com"),
+        ("ec2", "https://vpce-0abc.ecs.example.com", "https://ec2.us-east-1.amazonaws.com"),
+        ("logs", "https://vpce-0abc.ecs.example.com", "https://logs.example.com"),
+        ("logs", "http://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("ec2", "http://[::1]:9", "http://[::1]:9"),
+    ],
+)
+def test_the_endpoint_of_ecs_is_no_other_services(
+    monkeypatch: pytest.MonkeyPatch, service: str, endpoint: str | None, called: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "https://logs.example.com")
+    ecs = Ecs(Target("us-east-1", "default", endpoint, None), deadline=time.monotonic())
+    assert ecs._client(service).meta.endpoint_url == called
+
+
 def test_own_credentials_are_used_where_there_are_some(
     fargate: LocalFargate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
