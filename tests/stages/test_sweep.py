@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from driver_calls import JobCalls
 from fargate_driver import jobs, moment, records
 from fargate_driver.cli import main
 from fargate_driver.commands import reap as reap_command
+from fargate_driver.ecs import launch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.target import Target
 from fargate_driver.errors import DriverError
@@ -182,7 +184,7 @@ def test_a_prepare_spends_no_time_on_what_cannot_be_ended(
         before = len(fargate.calls("StopTask"))
         now = moment.now().epoch + hours * 3600
         with monkeypatch.context() as patched:
-            patched.setattr(sweep.time, "time", lambda: now)
+            patched.setattr(time, "time", lambda: now)
             sweep.in_passing(own)
         return len(fargate.calls("StopTask")) - before
 
@@ -227,6 +229,22 @@ def test_two_reaps_at_once_end_each_job_once(fargate: LocalFargate) -> None:
     until(lambda: not fargate.alive())
 
 
+def test_a_reap_that_is_killed_is_followed_by_another(
+    fargate: LocalFargate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orphans = [orphan(fargate) for _ in range(2)]
+    fargate.faults({"operation": "StopTask", "hang": 60, "lose_answer": True})
+    words = [*FARGATE, "--config", str(fargate.config), "reap"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as first:
+        until(lambda: len(fargate.alive()) < 2)
+        first.kill()
+    fargate.faults()
+    assert reap(fargate) == 0
+    said = capsys.readouterr().out
+    assert [f"ended job {one.name}: " in said for one in orphans] == [True, True]
+    until(lambda: not fargate.alive())
+
+
 @pytest.mark.root
 def test_directories_of_others_are_not_opened(
     fargate: LocalFargate, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -253,7 +271,7 @@ def test_records_that_are_not_there_make_no_orphans(
     monkeypatch.setattr(reap_command, "_YOUNG", -60.0)
     directory = orphan(fargate, temporary="/")
     (task,) = fargate.alive()
-    monkeypatch.setattr(reap_command.launch, "started_by", lambda _records: task["startedBy"])
+    monkeypatch.setattr(launch, "started_by", lambda _records: task["startedBy"])
     moved = metadata(fargate).rename(metadata(fargate).with_name("away"))
     assert reap(fargate) == 2
     assert "is missing: no task is stopped for want of a record" in capsys.readouterr().err
