@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import recorded_calls
 from driver_calls import JobCalls
 from fargate_driver import host, moment
 from fargate_driver.cli import main
@@ -35,7 +36,10 @@ time.sleep(600)
 
 def reap(fargate: LocalFargate, *words: str) -> subprocess.CompletedProcess[str]:
     command = [*FARGATE, "--config", str(fargate.config), "reap", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    environment = os.environ | recorded_calls.mark(fargate.config, "reap")
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def new_job(fargate: LocalFargate, tmp_path: Path) -> JobCalls:

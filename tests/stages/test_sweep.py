@@ -21,6 +21,7 @@ from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.target import Target
 from fargate_driver.errors import DriverError
 from fargate_driver.stages import sweep
+from fargate_driver.stages.counted import end_job_counted
 from fargate_driver.stages.ending import end_job
 from local_fargate import FARGATE, LocalFargate, until
 from orphans import metadata, orphan
@@ -142,12 +143,12 @@ def test_reap_goes_on_beside_what_it_cannot_end(
     record = json.loads((newer / jobs.RECORD).read_text())
     (newer / jobs.RECORD).write_text(json.dumps(record | {"version": 2}))
 
-    def ends(directory: str, *words: Any, **rest: Any) -> None:
+    def ends(directory: str, *words: Any, **rest: Any) -> str:
         if directory == str(odd):
             raise ZeroDivisionError("odd")
-        end_job(directory, *words, **rest)
+        return end_job_counted(directory, *words, **rest)
 
-    monkeypatch.setattr(sweep, "end_job", ends)
+    monkeypatch.setattr(sweep, "end_job_counted", ends)
     fargate.faults({"operation": "StopTask", **NO, "times": 1}, {"operation": "ListTasks", **NO})
     assert reap(fargate) == 2
     said = capsys.readouterr()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 
 from fargate_driver.ecs import answers
-from fargate_driver.ecs.endpoint import is_loopback
+from fargate_driver.ecs.endpoint import endpoint_for, is_loopback
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 from fargate_driver.ecs.session import session_for
 from fargate_driver.errors import DriverError
@@ -345,7 +345,7 @@ class Ecs:
         return answer["events"], answer["nextForwardToken"]
 
     def _client(self, service: str, region: str | None = None) -> Any:
-        endpoint = self.target.endpoint_url
+        endpoint = endpoint_for(service, self.target.endpoint_url)
         config = Config(
             connect_timeout=min(self._longest_attempt, 10),
             read_timeout=self._longest_attempt,

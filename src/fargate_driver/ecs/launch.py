@@ -30,6 +30,7 @@ def request(
     *,
     definition: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Make the parameters of RunTask for one launch.
 
@@ -44,6 +45,7 @@ def request(
         definition: the task definition where it is not that of the configuration.
         overrides: more for RunTask's `overrides`; its containerOverrides, where it has them, take
             the place of those that are made here.
+        limits: of the container, in place of those of its definition.
 
     Returns:
         Parameters as in https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html,
@@ -65,6 +67,7 @@ def request(
                 {
                     "name": fargate.container_name,
                     "environment": [{"name": "SSH_PUBLIC_KEY", "value": public_key}],
+                    **(limits or {}),
                 }
             ],
             **(overrides or {}),

@@ -79,7 +79,8 @@ class Fargate(Section):
     )
     endpoint_url: Annotated[str, AfterValidator(values.url)] | None = key(
         "EndpointURL",
-        "Use this address instead of AWS's, for the embedded Fargate or a VPC endpoint.",
+        "Call ECS at this address instead of AWS's: a VPC endpoint, or the embedded Fargate, "
+        "which serves EC2 and logs too.",
         "an http:// or https:// address without user name, query and fragment",
         None,
     )

@@ -50,9 +50,13 @@ def fargate_toml(plan: Plan, security_group: str | None = None) -> str:
         for provider in ("FARGATE_SPOT", "FARGATE"):
             lines += ["", "[[Capacity]]", _line("Provider", provider)]
     lines += ["", "[TaskMetadata]", _line("Directory", plan.records)]
+    if plan.manager in ("ec2", "fargate"):
+        # One that takes the place of another finds the other's tasks by it (`fargate reap`).
+        lines.append(_line("Manager", plan.cluster.replace("_", "-")))
     lines += ["", "[SSH]", _line("Username", plan.ssh_user), _line("Port", plan.ssh_port)]
     if plan.images:
         lines += ["", "[Images]", _line("Enabled", value=True)]
+        lines.append(_line("Family", plan.derived_family))
         lines.append(_line("HelperImage", plan.helper_image))
         lines.append(_line("DefaultImage", plan.job_image))
         if plan.task_definition:

@@ -15,10 +15,9 @@ from typing import NamedTuple
 
 from fargate_driver import jobs, records
 from fargate_driver.errors import DriverError, explained
-from fargate_driver.metrics import record, results
 from fargate_driver.owner import why_over
 from fargate_driver.stages import lock
-from fargate_driver.stages.ending import end_job
+from fargate_driver.stages.counted import end_job_counted
 
 _LOGGER = logging.getLogger(__name__)
 _YOUNG = 3600.0
@@ -106,10 +105,8 @@ def end(directory: str, *, patience: float = 60.0) -> bool:
         dead = _look(directory) if mine else None
         if not dead:
             return False
-        left = results.load(directory)
-        end_job(directory, f"reaped: {dead.why}", "reaped", patience=patience)
-        if left:
-            record.over(left, os.path.dirname(directory), "", reaped=True)
+        # What is wrong with the metrics is told by whoever sweeps, who saves to them too.
+        end_job_counted(directory, f"reaped: {dead.why}", "", reaped=True, patience=patience)
         return True
 
 
