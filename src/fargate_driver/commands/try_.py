@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fargate_driver import settings
+from fargate_driver import owner, settings
 from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.flags import GLOBAL_FLAGS, Flags
@@ -136,6 +136,8 @@ class _Attempt:
 
     async def run(self, config: Path | None) -> Result:
         """Run the job on what the configuration describes, or on an embedded Fargate."""
+        # By its name the driver knows it, and `fargate reap` that it is gone (owner.py).
+        Path("/proc/self/comm").write_text(owner.TRY, "ascii")
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

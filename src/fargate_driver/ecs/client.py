@@ -98,8 +98,8 @@ class Ecs:
     def tasks_of_conflict(self, error: EcsError) -> list[str]:
         """ARNs of the tasks that a ConflictException names (API_RunTask, Errors)."""
         answer = getattr(error.__cause__, "response", {})
-        arns: list[str] = answer.get("resourceIds") or []
-        return arns
+        arns = answer.get("resourceIds")
+        return [arn for arn in arns if isinstance(arn, str)] if isinstance(arns, list) else []
 
     def describe_task(self, task_arn: str) -> dict[str, Any] | None:
         """Call DescribeTasks for one task.

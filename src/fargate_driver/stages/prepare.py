@@ -65,7 +65,7 @@ def main(flags: Flags) -> int:
     _warn_if_others_may_write(loaded.settings)
     raise_on_sigterm()
     try:
-        _sweep(directory)
+        sweep.in_passing(directory)
         with lock.for_prepare(directory), Section("fargate_start", "starting the job's task"):
             _prepare(loaded.settings, this_job, directory, env)
         if loaded.settings.fargate.print_shell_command:
@@ -187,21 +187,6 @@ def _warn_if_others_may_write(config: Settings) -> None:
             directory,
             directory,
         )
-
-
-def _sweep(directory: str) -> None:
-    """End what dead jobs of this host left; this job doesn't depend on it."""
-    try:
-        found = sweep.find(os.path.dirname(directory))
-    except DriverError:
-        return  # what is wrong with the directory is said when this job's own is made
-    for dead in found:
-        if dead.directory != directory:
-            _LOGGER.warning("%s: %s; ending what it left", dead.description, dead.why)
-            try:
-                sweep.end(dead)
-            except DriverError as e:
-                _LOGGER.error("%s: %s", dead.description, e)  # noqa: TRY400 - no traceback
 
 
 class _Waiting:
