@@ -150,7 +150,7 @@ class Aws:
 
     def _client(self, service: str) -> Any:
         # The driver uses its EndpointURL for these two; a VPC endpoint of ECS has no others.
-        own = self._local or service in ("ecs", "ec2")
+        own = self._local or service == "ecs"
         with self._lock:  # making clients is not safe in several threads
             if service not in self._clients:
                 self._clients[service] = self._session.create_client(

@@ -343,6 +343,9 @@ class Ecs:
 
     def _client(self, service: str, region: str | None = None) -> Any:
         endpoint = self.target.endpoint_url
+        if service != "ecs" and not is_loopback(endpoint):
+            # A VPC endpoint of ECS serves ECS alone; the embedded Fargate serves all of it.
+            endpoint = None
         config = Config(
             connect_timeout=min(self._longest_attempt, 10),
             read_timeout=self._longest_attempt,

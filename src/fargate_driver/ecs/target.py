@@ -9,7 +9,8 @@ class Target:
     Args:
         region: the AWS Region's name.
         cluster: the cluster's name or ARN.
-        endpoint_url: another endpoint for ECS and EC2 than AWS's own, or None.
+        endpoint_url: another endpoint for ECS than AWS's own, or None; one on this machine serves
+            EC2 and CloudWatch Logs as well.
         assume_role: the ARN of a role to call ECS with, or None.
     """
 

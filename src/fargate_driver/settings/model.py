@@ -79,7 +79,7 @@ class Fargate(Section):
     )
     endpoint_url: Annotated[str, AfterValidator(values.url)] | None = key(
         "EndpointURL",
-        "Use this address instead of AWS's, for the embedded Fargate or a VPC endpoint.",
+        "Use this address instead of AWS's for ECS: the embedded Fargate or a VPC endpoint.",
         "an http:// or https:// address without user name, query and fragment",
         None,
     )
