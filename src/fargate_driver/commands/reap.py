@@ -74,7 +74,7 @@ def _stop_tasks_without_record(config: Settings, *, dry_run: bool) -> bool:
     """
     directory = str(config.task_metadata.directory)
     ecs = Ecs(launch.target(config), deadline=time.monotonic() + _PATIENCE)
-    listed = ecs.list_tasks(launch.started_by(directory))
+    listed = ecs.list_tasks(startedBy=launch.started_by(directory))
     known: set[str | None] = set()
     before = time.time() - _YOUNG
     readable = True
