@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import killed_driver
 from driver_calls import JobCalls
 from fargate_driver.ecs.launch import started_by
+from fargate_driver.settings import TaskMetadata
 from local_fargate import MARKER, processes_in
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Trial:
 
     def left(self) -> list[str]:
         """What is still there of the job that must not be, once it is over."""
-        mine = started_by(str(self.metadata))
+        mine = started_by(TaskMetadata.model_validate({"Directory": str(self.metadata)}))
         found = [f"task {t['taskArn']}" for t in self._fargate.alive() if t["startedBy"] == mine]
         # The directory of the records itself stays.
         found += [str(path) for path in self.metadata.rglob("*")]

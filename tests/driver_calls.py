@@ -7,9 +7,11 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import recorded_calls
 from local_fargate import FARGATE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -44,7 +46,7 @@ class JobCalls:
 
     def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
         """Start a stage in its own process group, e.g. start("run", SCRIPT, "build_script")."""
-        environment = self.environment | {f"CUSTOM_ENV_{k}": v for k, v in variables.items()}
+        environment = self.call_environment(variables)
         return subprocess.Popen(
             [*FARGATE, "--config", str(self.config), "custom", *words],
             cwd=self.temporary,
@@ -55,6 +57,11 @@ class JobCalls:
             text=True,
             start_new_session=True,
         )
+
+    def call_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a call, with variables of the job."""
+        given = {f"CUSTOM_ENV_{name}": value for name, value in variables.items()}
+        return self.environment | given | recorded_calls.mark(self.config)
 
     def call(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Call a stage and wait for it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from fargate_driver import moment
+from fargate_driver import host, moment
 
 if TYPE_CHECKING:
     from fargate_driver.moment import Moment
@@ -23,8 +23,8 @@ _SPARE = 3600.0
 class Owner(NamedTuple):
     """The evidence, as prepare saw it."""
 
-    machine: str
-    """The host's /etc/machine-id."""
+    host: str
+    """The host, "" where it can't be told from others that look the same."""
     pid_namespace: str
     mount_namespace: str
     runner_pid: int
@@ -48,7 +48,7 @@ def owner_of_this_call(temporary: str | None, seconds: float) -> Owner:
     """
     pid, started = _runner()
     return Owner(
-        machine=_read("/etc/machine-id"),
+        host=host.known(),
         pid_namespace=_namespace("pid"),
         mount_namespace=_namespace("mnt"),
         runner_pid=pid,
@@ -63,8 +63,8 @@ def why_over(owner: Owner) -> str:
     """Say why the job is over, "" where it may still run."""
     # What can be seen comes before any clock; within one boot, no change of the clock counts.
     if owner.began.boot != moment.boot_id():
-        # Restarted, or another host; containers often have no machine-id.
-        if owner.machine and owner.machine == _read("/etc/machine-id"):
+        # Restarted, or another host, such as a clone of this one.
+        if owner.host and owner.host == host.known():
             return "its host was restarted"
     elif (
         owner.runner_pid
@@ -134,13 +134,5 @@ def _stat(pid: int) -> tuple[str, int, int]:
 def _namespace(kind: str) -> str:
     try:
         return os.readlink(f"/proc/self/ns/{kind}")
-    except OSError:
-        return ""
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read().strip()
     except OSError:
         return ""

@@ -32,7 +32,7 @@ class WarmCalls(JobCalls):
 
     def call(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Call a stage and wait for it."""
-        environment = self.environment | {f"CUSTOM_ENV_{k}": v for k, v in variables.items()}
+        environment = self.call_environment(variables)
         argv = ["--config", str(self.config), "custom", *words]
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([*_MODULES])

@@ -19,16 +19,17 @@ def _program(name: str) -> str:
     return path
 
 
-def make_task(directory: Path, kind: str) -> Task:
+def make_task(directory: Path, kind: str, *, contained: bool = False) -> Task:
     """A task of which sshd forces every command through other shells than this machine's.
 
     Args:
         directory: An empty one.
         kind: "plain"; or the login shell and the /bin/sh, as in "zsh+dash"; or "busybox", where
             there is nothing but busybox's applets.
+        contained: As `Task` has it.
     """
     if kind == "plain":
-        return Task(directory)
+        return Task(directory, contained=contained)
     programs = directory / "programs"
     programs.mkdir()
     environment = {}
@@ -49,7 +50,7 @@ def make_task(directory: Path, kind: str) -> Task:
         f'exec {login} -c "exec {shell} ${{SSH_ORIGINAL_COMMAND#exec /bin/sh}}"\n'
     )
     force.chmod(0o700)
-    return Task(directory, environment, force_command=str(force))
+    return Task(directory, environment, force_command=str(force), contained=contained)
 
 
 KINDS = ["plain", "busybox", "bash+bash", "zsh+dash"]

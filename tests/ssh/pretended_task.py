@@ -40,8 +40,29 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
         time.sleep(0.02)
 
 
+# What a test kills in there by mistake is not this machine's.
+_NAMESPACE = [
+    shutil.which("unshare") or "unshare",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+]
+if os.getuid() != 0:
+    _NAMESPACE[1:1] = ["--user", "--map-current-user"]
+
+
 class Task:
-    """A started task; `directory` holds sshd's files and `directory/job` those of the job."""
+    """A started task; `directory` holds sshd's files and `directory/job` those of the job.
+
+    Args:
+        directory: An empty one.
+        environment: The container's, beside what a task has.
+        force_command: sshd's ForceCommand.
+        contained: Whether it has a PID namespace, as every test needs that has the driver kill.
+        sshd_first: Whether sshd is the first process, of a PID namespace as well.
+        host_key_type: As ssh-keygen calls it.
+    """
 
     def __init__(
         self,
@@ -49,6 +70,7 @@ class Task:
         environment: Mapping[str, str] | None = None,
         *,
         force_command: str = "",
+        contained: bool = False,
         sshd_first: bool = False,
         host_key_type: str = "ed25519",
     ) -> None:
@@ -62,9 +84,11 @@ class Task:
             **(environment or {}),
         }
         self._force_command = force_command
+        self._contained = contained or sshd_first
         self._sshd_first = sshd_first
         self._state_directory = ""
         self._process: subprocess.Popen[bytes] | None = None
+        self._init_pid = 0
         self.connection = Connection(str(self.job), "127.0.0.1", self.port, USER)
         self.public_key = make_key(str(self.job), "test")
         self.authorize()
@@ -101,10 +125,12 @@ class Task:
         log = self.directory / "sshd.log"
         init = [sys.executable, "-I", str(Path(__file__).with_name("task_init.py"))]
         if self._sshd_first:
-            # As PID 1 of a namespace that ends with `unshare`, which SIGTERM does not end.
-            init = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+            init = []
+        if self._contained:
+            init = [*_NAMESPACE, *init]
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
+        self._init_pid = 0
         self._process = subprocess.Popen(
             [*init, SSHD, "-D", "-f", str(config), "-E", str(log)],
             env=self.environment,
@@ -113,13 +139,27 @@ class Task:
 
     @property
     def init_pid(self) -> int:
+        """The first process, as this machine numbers it."""
         assert self._process is not None
-        return self._process.pid
+        if not self._init_pid:
+            pid = self._process.pid
+            children = Path(f"/proc/{pid}/task/{pid}/children")
+            self._init_pid = int(children.read_text()) if self._contained else pid
+        return self._init_pid
+
+    def alive(self, pid: int) -> bool:
+        """Whether a process lives, by its number in the task."""
+        place = Path(f"/proc/{self.init_pid}/root/proc" if self._contained else "/proc")
+        try:
+            return ") Z " not in (place / str(pid) / "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
 
     def stop(self) -> None:
         close_master(str(self.job))
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL if self._sshd_first else signal.SIGTERM)
+            # The namespace ends with `unshare`, which SIGTERM does not end.
+            self._process.send_signal(signal.SIGKILL if self._contained else signal.SIGTERM)
             self._process.wait(30)
             self._process = None
         if self._state_directory:

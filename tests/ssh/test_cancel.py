@@ -9,8 +9,7 @@ import pytest
 from fargate_driver.ssh.mux import Session
 from fargate_driver.ssh.session import run_script
 from ssh.container_shells import KINDS, make_task
-from ssh.pretended_task import Run, Stages, wait_until
-from ssh.test_session import alive
+from ssh.pretended_task import Run, Stages, Task, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +19,18 @@ if TYPE_CHECKING:
 @pytest.fixture(params=KINDS)
 def shells(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stages]:
     """Opened tasks with different shells."""
-    task = make_task(tmp_path, request.param)
+    task = make_task(tmp_path, request.param, contained=True)
     task.start()
     yield Stages(task, task.open())
     task.stop()
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Iterator[Task]:
+    """A task that has not been started yet."""
+    made = Task(tmp_path, contained=True)
+    yield made
+    made.stop()
 
 
 def cancel_when_ready(stages: Stages, script: str, *, init_pid: int | None = None) -> Run:
@@ -103,10 +110,10 @@ def test_what_got_away_is_ended_and_all_else_lives(shells: Stages) -> None:
     assert run.outcome.cancelled
     assert run.outcome.code not in {0, None}
     got_away = dict(zip(ESCAPES, pids(shells, "pids"), strict=True))
-    assert [pid for pid in got_away.values() if alive(pid)] == []
-    assert alive(pids(shells, "service")[0])
-    assert alive(pids(shells, "other")[0])
-    assert alive(shells.task.init_pid)
+    assert [pid for pid in got_away.values() if shells.task.alive(pid)] == []
+    assert shells.task.alive(pids(shells, "service")[0])
+    assert shells.task.alive(pids(shells, "other")[0])
+    assert shells.task.alive(shells.found.init_pid)
     assert shells.run("echo after_script").stdout == b"after_script\n"
     other.close()
 
@@ -119,7 +126,7 @@ def test_what_ignores_term_is_killed_while_output_streams(shells: Stages) -> Non
     )
     assert run.outcome.cancelled
     assert run.outcome.code == 128 + 9
-    assert not alive(pids(shells, "pids")[0])
+    assert not shells.task.alive(pids(shells, "pids")[0])
     # TERM at once, KILL after 10 s.
     assert 30 <= run.stdout.count(b"on\n") <= 80
 
@@ -133,8 +140,8 @@ def test_with_an_unknown_first_process_its_children_are_left_alone(stages: Stage
         init_pid=0,
     )
     assert run.outcome.cancelled
-    assert not alive(pids(stages, "pids")[0])
-    assert alive(pids(stages, "lost")[0])
+    assert not stages.task.alive(pids(stages, "pids")[0])
+    assert stages.task.alive(pids(stages, "lost")[0])
 
 
 def test_cancelled_before_the_start_nothing_runs(stages: Stages) -> None:
@@ -164,4 +171,4 @@ def test_a_reader_that_is_gone_ends_the_stage_like_a_cancel(stages: Stages) -> N
         for descriptor in (writing, wake_reading, wake_writing):
             os.close(descriptor)
     assert outcome.cancelled
-    assert not alive(pids(stages, "pids")[0])
+    assert not stages.task.alive(pids(stages, "pids")[0])

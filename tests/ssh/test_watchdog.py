@@ -22,10 +22,18 @@ if TYPE_CHECKING:
 @pytest.fixture(params=KINDS)
 def shells(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stages]:
     """Opened tasks with different shells."""
-    task = make_task(tmp_path, request.param)
+    task = make_task(tmp_path, request.param, contained=True)
     task.start()
     yield Stages(task, task.open())
     task.stop()
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Iterator[Task]:
+    """A task that has not been started yet."""
+    made = Task(tmp_path, contained=True)
+    yield made
+    made.stop()
 
 
 def start(stages: Stages, seconds: int, *, init_pid: int | None = None) -> bool:
@@ -35,15 +43,17 @@ def start(stages: Stages, seconds: int, *, init_pid: int | None = None) -> bool:
 
 def watchdogs(stages: Stages) -> list[int]:
     """The watchdogs of this task, known by its state directory."""
-    found = []
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
+            parent = (process / "stat").read_text().rpartition(") ")[2].split()[1]
         except OSError:
             continue
         if b"fargate-watchdog" in words and stages.found.state_directory.encode() in words:
-            found.append(int(process.name))
-    return found
+            found[int(process.name)] = int(parent)
+    # Not what it has forked and what is not `sleep` yet.
+    return [pid for pid, parent in found.items() if parent not in found]
 
 
 def children(pid: int) -> list[int]:
@@ -51,6 +61,7 @@ def children(pid: int) -> list[int]:
 
 
 def test_a_task_ends_itself_and_says_so(shells: Stages) -> None:
+    assert alive(shells.task.init_pid)
     assert start(shells, 1)
     run = shells.run("echo begun; exec sleep 600")
     assert run.outcome.code is None
@@ -85,24 +96,23 @@ def test_sshd_as_the_first_process_ends(tmp_path: Path) -> None:
     task = Task(tmp_path, sshd_first=True)
     task.start()
     try:
-        assert start(Stages(task, task.open()), 1)
+        stages = Stages(task, task.open())
+        assert alive(task.init_pid)
+        assert start(stages, 1)
         wait_until(lambda: not alive(task.init_pid))
     finally:
         task.stop()
 
 
-def test_a_first_process_that_ignores_sigterm_is_left_without_anything(tmp_path: Path) -> None:
-    task = Task(tmp_path)
-    task.start()
-    stages = Stages(task, task.open())
+def test_a_first_process_that_ignores_sigterm_is_left_without_anything(stages: Stages) -> None:
     deaf = threading.Thread(target=stages.run, args=("trap '' TERM; exec sleep 600",))
     deaf.start()
+    init = stages.task.init_pid
     try:
-        # Stopped, it does not even learn of SIGTERM; what is not PID 1 ends by SIGKILL.
-        os.kill(task.init_pid, signal.SIGSTOP)
+        # Stopped, it does not even learn of SIGTERM, nor does it reap.
+        os.kill(init, signal.SIGSTOP)
         assert start(stages, 1)
-        wait_until(lambda: not alive(task.init_pid), 60)
+        wait_until(lambda: not any(alive(child) for child in children(init)), 60)
         deaf.join()
     finally:
-        os.kill(task.init_pid, signal.SIGCONT)
-        task.stop()
+        os.kill(init, signal.SIGCONT)

@@ -14,6 +14,7 @@ from fargate_driver.ecs import launch, pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
 from fargate_driver.errors import DriverError
+from fargate_driver.metrics import record as metrics
 from fargate_driver.stages import sweep
 
 if TYPE_CHECKING:
@@ -55,18 +56,23 @@ def reap(flags: Flags, dry_run: bool) -> int:
             click.echo(f"could not end {dead.description}: {e}", err=True)
     if not dry_run:
         pace.forget(config.task_metadata.directory)
+    stopped: list[str] = []
     try:
-        failed = not _stop_tasks_without_record(config, dry_run=dry_run) or failed
+        failed = not _stop_tasks_without_record(config, stopped, dry_run=dry_run) or failed
     except EcsError as e:
         if e.code == "AccessDeniedException" and e.operation == "ListTasks":
             click.echo("tasks without a record are not looked for: ecs:ListTasks is not allowed")
         else:
             failed = True
             click.echo(f"tasks without a record could not be looked for: {e}", err=True)
+    if text_file := config.metrics.text_file:
+        directory = str(config.task_metadata.directory)
+        if problem := metrics.reap(text_file, directory, orphans=len(stopped)):
+            click.echo(problem, err=True)
     return 2 if failed else 0
 
 
-def _stop_tasks_without_record(config: Settings, *, dry_run: bool) -> bool:
+def _stop_tasks_without_record(config: Settings, stopped: list[str], *, dry_run: bool) -> bool:
     """Stop this manager's tasks that no record speaks of; False where a record can't be read.
 
     Records are written before RunTask and removed after StopTask, and they are read after ListTasks
@@ -74,7 +80,7 @@ def _stop_tasks_without_record(config: Settings, *, dry_run: bool) -> bool:
     """
     directory = str(config.task_metadata.directory)
     ecs = Ecs(launch.target(config), deadline=time.monotonic() + _PATIENCE)
-    listed = ecs.list_tasks(startedBy=launch.started_by(directory))
+    listed = ecs.list_tasks(startedBy=launch.started_by(config.task_metadata))
     known: set[str | None] = set()
     before = time.time() - _YOUNG
     readable = True
@@ -99,6 +105,7 @@ def _stop_tasks_without_record(config: Settings, *, dry_run: bool) -> bool:
         if task and task["createdAt"] < before:
             if not dry_run:
                 ecs.stop_task(arn, "reaped: this manager has no record of its job")
+                stopped.append(arn)
             click.echo(f"{_verb('stopped', dry_run)} {arn}: this manager has no record of its job")
     return readable
 

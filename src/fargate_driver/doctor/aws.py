@@ -15,7 +15,7 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fargate_driver.ecs.endpoint import is_loopback
+from fargate_driver.ecs.endpoint import endpoint_for, is_loopback
 from fargate_driver.ecs.session import session_for
 from fargate_driver.errors import DriverError
 
@@ -92,7 +92,6 @@ class Aws:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.skew: float | None = None
-        self._local = is_loopback(target.endpoint_url)
         self._lock = Lock()
         self._clients: dict[str, Any] = {}
         try:
@@ -149,18 +148,17 @@ class Aws:
         self.skew = (datetime.fromtimestamp(time.time(), UTC) - told).total_seconds()
 
     def _client(self, service: str) -> Any:
-        # The driver uses its EndpointURL for these two; a VPC endpoint of ECS has no others.
-        own = self._local or service == "ecs"
+        endpoint = endpoint_for(service, self.target.endpoint_url)
         with self._lock:  # making clients is not safe in several threads
             if service not in self._clients:
                 self._clients[service] = self._session.create_client(
                     service,
-                    endpoint_url=self.target.endpoint_url if own else None,
+                    endpoint_url=endpoint,
                     config=Config(
                         connect_timeout=_CONNECTING,
                         read_timeout=_PATIENCE,
                         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-                        proxies={} if self._local else None,
+                        proxies={} if is_loopback(endpoint) else None,
                     ),
                 )
             return self._clients[service]

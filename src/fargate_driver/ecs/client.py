@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from fargate_driver.ecs.endpoint import is_loopback
+from fargate_driver.ecs import answers
+from fargate_driver.ecs.endpoint import endpoint_for, is_loopback
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 from fargate_driver.ecs.session import session_for
+from fargate_driver.errors import DriverError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -44,6 +45,8 @@ class Ecs:
         self._longest_attempt = longest_attempt
         self._uncertain = False
         """Whether an attempt of the latest call may have had its effect unheard."""
+        self._sent = False
+        """Whether the latest attempt came as far as to be sent."""
         self._session = session_for(target)
         self._ecs = self._client("ecs")
 
@@ -342,10 +345,7 @@ class Ecs:
         return answer["events"], answer["nextForwardToken"]
 
     def _client(self, service: str, region: str | None = None) -> Any:
-        endpoint = self.target.endpoint_url
-        if service != "ecs" and not is_loopback(endpoint):
-            # A VPC endpoint of ECS serves ECS alone; the embedded Fargate serves all of it.
-            endpoint = None
+        endpoint = endpoint_for(service, self.target.endpoint_url)
         config = Config(
             connect_timeout=min(self._longest_attempt, 10),
             read_timeout=self._longest_attempt,
@@ -355,11 +355,19 @@ class Ecs:
             proxies={} if is_loopback(endpoint) else None,
         )
         try:
-            return self._session.create_client(
+            client = self._session.create_client(
                 service, region_name=region, endpoint_url=endpoint, config=config
             )
-        except (BotoCoreError, ValueError) as e:
-            raise EcsError(f"AWS's {service.upper()} client can't be set up: {e}", service) from e
+        except Exception as e:
+            from fargate_driver.ecs.explain import said
+
+            text = f"AWS's {service.upper()} client can't be set up: {said(e)}"
+            raise EcsError(text, service, refused=True) from e
+        client.meta.events.register("before-send", self._note_sent)
+        return client
+
+    def _note_sent(self, **_: Any) -> None:
+        self._sent = True
 
     def _call(
         self,
@@ -374,13 +382,18 @@ class Ecs:
         pause = _FIRST_PAUSE
         self._uncertain = False
         while True:
+            self._sent = False
             try:
                 answer = method(**parameters)
-            except (ClientError, BotoCoreError) as e:
+                answers.check(method.__self__, operation.rpartition(":")[2], answer)
+            except DriverError:
+                raise  # of what is done before a launch
+            except Exception as e:  # botocore's parsers raise anything at odd answers
                 # Calls that go well pay nothing for the diagnosis.
-                from fargate_driver.ecs.explain import explain
+                from fargate_driver.ecs.explain import Call, explain
 
-                error, again_until = explain(e, operation, begun, self._deadline, chosen)
+                call = Call(operation, begun, self._deadline, self._sent, chosen)
+                error, again_until = explain(e, call)
                 CALLS[operation, error.code or "no_answer"] += 1
                 self._uncertain = self._uncertain or not error.refused
                 error.refused = not self._uncertain

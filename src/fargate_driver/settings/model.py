@@ -79,7 +79,8 @@ class Fargate(Section):
     )
     endpoint_url: Annotated[str, AfterValidator(values.url)] | None = key(
         "EndpointURL",
-        "Use this address instead of AWS's for ECS: the embedded Fargate or a VPC endpoint.",
+        "Call ECS at this address instead of AWS's: a VPC endpoint, or the embedded Fargate, "
+        "which serves EC2 and logs too.",
         "an http:// or https:// address without user name, query and fragment",
         None,
     )
@@ -243,6 +244,14 @@ class TaskMetadata(Section):
         "Folder on the runner's host for the records of running jobs. Created where missing. "
         "A relative path counts from the folder of this file.",
         "a path",
+    )
+    manager: Annotated[str, values.matching(values.MANAGER)] | None = key(
+        "Manager",
+        "The name by which this manager's tasks are known in the cluster (startedBy), instead of "
+        "its host: for a manager in a container, whose host name changes. Only managers that share "
+        "Directory may share it.",
+        "a name of up to 64 letters, digits and hyphens",
+        None,
     )
 
 

@@ -9,8 +9,6 @@ from fargate_driver.ecs import reference
 from fargate_driver.setup.partition import partition_of
 from fargate_driver.setup.policy import Features, Scope
 
-DERIVED = "gitlab-fargate-driver"
-"""How the families of derived task definitions begin: the default of `[Images] Family`."""
 SSH_PORTS = (2222, 2223)
 """The defaults of `[Images] SSHPort` and HelperSSHPort."""
 
@@ -43,6 +41,9 @@ class Plan:
     tags: dict[str, str]
     wide_reap: bool
     prune: bool
+    logs: bool
+    log_group: str | None
+    driver_package: str | None
     gitlab_url: str
     name: str
     token_secret: str | None
@@ -66,6 +67,7 @@ class Plan:
             wide_reap=self.wide_reap,
             images=self.images,
             prune=self.prune,
+            logs=self.logs,
         )
 
     @property
@@ -80,8 +82,11 @@ class Plan:
 
     @property
     def execution_role_name(self) -> str:
-        """What the role is called where the templates make it: fargate.toml has to know."""
-        return f"{self.cluster}-task-execution"
+        """What the role is called where the templates make it: fargate.toml has to know.
+
+        Roles are an account's, of all its Regions.
+        """
+        return f"{self.cluster}-{self.region}-execution"
 
     @property
     def execution_role_arn(self) -> str | None:
@@ -91,9 +96,28 @@ class Plan:
         return f"arn:{self.partition}:iam::{self.account}:role/{self.execution_role_name}"
 
     @property
+    def derived_family(self) -> str:
+        """`[Images] Family`: of its own, so that managers of an account leave each other alone."""
+        return f"{self.cluster}-image"
+
+    @property
     def families(self) -> tuple[str, ...]:
         """The families of task definitions that jobs run in."""
-        return (f"{DERIVED}-*",) if self.images else (str(self.task_definition),)
+        return (f"{self.derived_family}-*",) if self.images else (str(self.task_definition),)
+
+    @property
+    def log_group_name(self) -> str | None:
+        """Where tasks log: made by the templates or already there; None: init isn't told."""
+        if self.infrastructure == "none":
+            return self.log_group
+        return f"/gitlab-fargate/{self.cluster}"
+
+    @property
+    def log_group_arn(self) -> str | None:
+        """The same, for policies."""
+        name = self.log_group_name
+        prefix = f"arn:{self.partition}:logs:{self.region}:{self.account}:log-group"
+        return f"{prefix}:{name}" if name else None
 
     @property
     def scope(self) -> Scope:
@@ -103,6 +127,8 @@ class Plan:
             self.cluster,
             self.families,
             tuple(role for role in (self.execution_role_arn, self.task_role) if role),
+            self.log_group_arn,
+            f"{self.derived_family}-*",
         )
 
     @property

@@ -53,6 +53,7 @@ def fargate_toml(plan: Plan, security_group: str | None = None) -> str:
     lines += ["", "[SSH]", _line("Username", plan.ssh_user), _line("Port", plan.ssh_port)]
     if plan.images:
         lines += ["", "[Images]", _line("Enabled", value=True)]
+        lines.append(_line("Family", plan.derived_family))
         lines.append(_line("HelperImage", plan.helper_image))
         lines.append(_line("DefaultImage", plan.job_image))
         if plan.task_definition:

@@ -105,7 +105,9 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
             say(str(left))
         if config.metrics.text_file:
             records = str(config.task_metadata.directory)
-            record.not_started(config.metrics.text_file, records, e, canceled=cancelled)
+            problem = record.not_started(config.metrics.text_file, records, e, canceled=cancelled)
+            if problem:
+                _LOGGER.warning("%s", problem)
         if not cancelled:
             _LOGGER.info("%s", cause)
         raise
@@ -173,7 +175,9 @@ def _leave_numbers(config: Settings, directory: str, starter: Starter) -> None:
             results.begin(directory, str(text_file))
         except OSError as e:
             _LOGGER.warning("the job will be missing in the metrics: %s", e)
-        record.started(text_file, str(config.task_metadata.directory), starter.phases)
+        records = str(config.task_metadata.directory)
+        if problem := record.started(text_file, records, starter.phases):
+            _LOGGER.warning("%s", problem)
 
 
 def _warn_if_others_may_write(config: Settings) -> None:

@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from fargate_driver import jobs, records
 from fargate_driver.errors import DriverError
-from fargate_driver.metrics import record, results
 from fargate_driver.owner import why_over
 from fargate_driver.stages import lock
-from fargate_driver.stages.ending import end_job
+from fargate_driver.stages.counted import end_job_counted
 
 _YOUNG = 3600.0
 """Seconds for which a directory without a record is prepare's to fill."""
@@ -70,8 +69,6 @@ def end(dead: Dead) -> bool:
     """
     with lock.for_sweep(dead.directory) as mine:
         if mine:
-            left = results.load(dead.directory)
-            end_job(dead.directory, f"reaped: {dead.why}", "reaped")
-            if left:
-                record.over(left, os.path.dirname(dead.directory), "", reaped=True)
+            # What is wrong with the metrics is told by whoever sweeps, who saves to them too.
+            end_job_counted(dead.directory, f"reaped: {dead.why}", "", reaped=True)
         return mine
