@@ -32,6 +32,7 @@ SHELL = [
 FOREIGN = {
     *("bash", "busybox", "cat", "chmod", "cp", "curl", "echo", "install", "kill", "ls", "mkdir"),
     *("printf", "python3", "read", "rm", "sed", "sh", "cd", "git", "source", "test", "tr"),
+    *("ln", "mv"),
     *("docker", "podman", "buildah", "terraform", "systemctl", "gitlab-runner", "openssl"),
     *("apt-get", "update-ca-certificates", "pipx", "uv"),
 }
