@@ -67,9 +67,11 @@ def _entry(found: Jobs, wanted: str) -> Entry:
     # Of several tries of a job the last one counts.
     matching = running or job_list.choose_entries(found.ended, wanted)[-1:]
     if not matching:
-        raise DriverError(f"no job {wanted!r} runs on this host, or is in its history")
+        hint = job_list.meant([*(one.entry for one in found.running), *found.ended], wanted)
+        raise DriverError(f"no job {wanted!r} on this host or in its history{hint}")
     if len(matching) > 1:
-        raise DriverError(f"more than one running job is meant by {wanted!r}: name a task's id")
+        names = job_list.named(matching)
+        raise DriverError(f"more than one running job is meant by {wanted!r}: {names}")
     if not matching[0].task_arn:
         raise DriverError(f"job {matching[0].job} has no task")
     return matching[0]
