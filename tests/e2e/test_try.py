@@ -37,7 +37,33 @@ def test_words_of_the_command_stay_words(fargate: LocalFargate) -> None:
     assert "<a  b><$HOME><it's><*><>" in done.stdout
     result = result_of(done)
     assert (result["status"], result["exit_code"]) == ("success", 0)
+    assert (result["stage"], result["failure_reason"]) == (None, None)
     assert {"config", "prepare", "build_script", "cleanup"} <= set(result["phases"])
+
+
+def test_the_stage_that_decided(fargate: LocalFargate) -> None:
+    words = ("--config", str(fargate.config), "--json")
+    refused = ("--variable", "FARGATE_TASK_DEFINITION=not / valid")
+    done = run(*words, *refused, "--", "true", env=fargate.environment)
+    assert done.returncode == 1
+    result = result_of(done)
+    del result["phases"]
+    assert result == {
+        "status": "script_failure",
+        "stage": "prepare",
+        "exit_code": None,
+        "reported_exit_code": 1,
+        "failure_reason": "script_failure",
+    }
+    result = result_of(run(*words, "--", "sh", "-c", "exit 7", env=fargate.environment))
+    del result["phases"]
+    assert result == {
+        "status": "script_failure",
+        "stage": "build_script",
+        "exit_code": 7,
+        "reported_exit_code": 7,
+        "failure_reason": "script_failure",
+    }
 
 
 def test_script_file_and_variables(fargate: LocalFargate, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from driver_calls import JobCalls
 from e2e_jobs import Run, new_job, run_job
 from fargate_driver.runner.job import Variable
 from fargate_driver.runner.scripts import Stage, stage_script
-from image_jobs import free_port, image_job, service
+from free_port import free_port
+from image_jobs import image_job, service
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
-from fargate_driver import history, jobs, records
-from fargate_driver.ecs.target import Target
-from fargate_driver.moment import now
-from fargate_driver.owner import owner_of_this_call
+from fargate_driver import history
 from local_fargate import FARGATE, LocalFargate, until
+from recorded_jobs import CONFIG, record
 from tmux import terminal
 
 if TYPE_CHECKING:
@@ -28,38 +26,6 @@ if TYPE_CHECKING:
     MakeJob = Callable[..., OperatedJob]
 
 HOSTILE = "\x1b]0;title\x07\x1b[31m[bold red]x[/]\r\n\u202egpj\x9b2J\ud800"
-ARN = "arn:aws:ecs:us-east-1:123456789012:task/ci/0123456789abcdef0123456789abcdef"
-CONFIG = """
-[Fargate]
-Cluster = "ci"
-Region = "us-east-1"
-Subnet = "subnet-0abc"
-SecurityGroup = "sg-0abc"
-TaskDefinition = "ci-coordinator"
-
-[TaskMetadata]
-Directory = "records"
-
-[SSH]
-Username = "root"
-"""
-
-
-def record(directory: Path, number: int, **about: str) -> records.JobRecord:
-    """A job that another process seems to prepare."""
-    place = directory / "records" / f"{number}-{number:020x}"
-    jobs.create(str(place))
-    temporary = directory / f"tmp-{number}"
-    temporary.mkdir()
-    owner = owner_of_this_call(str(temporary), 3600)
-    about = {"job": str(number), "project": "group/project", "name": "test"} | about
-    made = records.JobRecord(str(place), f"job {number}", Target("us-east-1", "ci"), owner, about)
-    size = {"cpu": "512", "memory": "2048", "containers": [{"name": "ci-coordinator"}]}
-    made.launches = [
-        records.Launch({}, now(), ARN, size=size, definition="ci:3", capacity="FARGATE_SPOT")
-    ]
-    made.save()
-    return made
 
 
 @pytest.fixture

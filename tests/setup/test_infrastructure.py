@@ -163,6 +163,7 @@ def test_the_managers_script_writes_what_init_writes(manager: str) -> None:
     begin, _, rest = script.partition("fargate.toml <<'END'\n")
     content = tomllib.loads(rest.partition("\nEND\n")[0])
     assert content["Fargate"]["SecurityGroup"] == ["sg-0abc"]
+    assert content["TaskMetadata"]["Manager"] == "gitlab-ci"
     runner = tomllib.loads(begin.partition("config.toml <<END\n")[2].partition("\nEND\n")[0])
     assert runner["concurrent"] == 50
     assert runner["runners"][0]["token"] in ("$token", "$RUNNER_TOKEN")

@@ -11,6 +11,7 @@ import click
 
 from fargate_driver import settings
 from fargate_driver.commands import job_list
+from fargate_driver.commands.completion import all_jobs
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
 from fargate_driver.errors import DriverError
@@ -43,7 +44,7 @@ class _Stream(NamedTuple):
     epilog="\b\nExamples:\n  fargate --config /etc/gitlab-runner/fargate.toml logs 1001\n"
     "  fargate --config /etc/gitlab-runner/fargate.toml logs 1001 --follow\n",
 )
-@click.argument("job")
+@click.argument("job", shell_complete=all_jobs)
 @click.option("--follow", is_flag=True, help="Go on until the job is over, or Ctrl-C.")
 @click.pass_obj
 def logs(flags: Flags, job: str, follow: bool) -> int:

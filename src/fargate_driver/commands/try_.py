@@ -11,7 +11,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -54,12 +54,6 @@ def _read_variable(
     "  fargate try --config fargate.toml --variable GREETING=hi --script job.sh\n",
     context_settings={"allow_interspersed_args": False},
 )
-@click.option(
-    "--config",
-    "config",
-    type=click.Path(path_type=Path),
-    help="The driver's configuration; without it the job runs on an embedded Fargate.",
-)
 @click.option("--image", help="The job's image:.")
 @click.option("--service", "services", multiple=True, help="A service of the job; repeatable.")
 @click.option(
@@ -78,7 +72,6 @@ def _read_variable(
 def try_(
     flags: Flags,
     *,
-    config: Path | None,
     image: str | None,
     services: tuple[str, ...],
     variables: list[Variable],
@@ -92,8 +85,7 @@ def try_(
     Without --config it runs on an embedded Fargate that lives as long as this command. The job has
     no sources. The exit code is that of its script, or 2 for a system failure.
     """
-    if flags.config and config is None:
-        config = Path(flags.config)
+    config = Path(flags.config) if flags.config else None
     if config and image:
         config = _with_images(config, image)
     elif image:
@@ -123,16 +115,7 @@ def try_(
         click.echo(f"fargate: {error}", err=True)
         result = Result("system_failure", reason=str(error))
     if as_json:
-        attempt.log.line(
-            json.dumps(
-                {
-                    # An ended job is no verdict on its script.
-                    "status": "system_failure" if result.status == "canceled" else result.status,
-                    "exit_code": result.exit_code,
-                    "phases": {name: round(s, 3) for name, s in result.phases.items()},
-                }
-            )
-        )
+        attempt.log.line(json.dumps(_plain(result)))
     if attempt.signal is not None:
         return 128 + attempt.signal
     return _exit_code(result)
@@ -160,6 +143,7 @@ class _Attempt:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if config is None:
+                    say("starting an embedded Fargate for this job")
                     config = await stack.enter_async_context(embedded_fargate(images=self._images))
                 driver = (sys.executable, "-m", "fargate_driver")
                 self._runner = Runner(
@@ -256,6 +240,20 @@ def _driver_flags(flags: Flags) -> list[str]:
         if value and name != "config":
             found += [f"--{name}" if metavar is None else f"--{name}={value}"]
     return found
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    """The result for programs; docs/local-fargate.md describes it."""
+    in_script = result.stage not in ("config", "prepare")
+    return {
+        # An ended job is no verdict on its script.
+        "status": "system_failure" if result.status == "canceled" else result.status,
+        "stage": result.stage or None,
+        "exit_code": result.exit_code if in_script else None,
+        "reported_exit_code": result.exit_code,
+        "failure_reason": result.failure_reason,
+        "phases": {name: round(s, 3) for name, s in result.phases.items()},
+    }
 
 
 def _exit_code(result: Result) -> int:

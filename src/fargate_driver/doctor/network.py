@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver.doctor.aws import Aws, CallError
+from fargate_driver.doctor.background import begin
 from fargate_driver.doctor.finding import Finding, ok, unchecked, wrong
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def look(aws: Aws, config: Settings) -> Iterator[Finding]:
     wanted = list(config.fargate.subnets)
     for entry in config.capacity:
         wanted += [subnet for subnet in entry.subnets or () if subnet not in wanted]
+    names = list(config.fargate.security_groups)
+    reading = begin(lambda: aws.call("ec2:DescribeSecurityGroups", GroupIds=names))
     found: list[dict[str, Any]] = []
     try:
         found = aws.call("ec2:DescribeSubnets", SubnetIds=wanted)["Subnets"]
@@ -35,9 +38,8 @@ def look(aws: Aws, config: Settings) -> Iterator[Finding]:
             yield wrong("subnets", error.message, mend)
         else:
             yield unchecked("subnets", error.why)
-    groups = list(config.fargate.security_groups)
     try:
-        answer = aws.call("ec2:DescribeSecurityGroups", GroupIds=groups)["SecurityGroups"]
+        groups = reading.result()["SecurityGroups"]
     except CallError as error:
         if error.code.startswith("InvalidGroup"):
             mend = "see [Fargate] SecurityGroup, and `aws ec2 describe-security-groups`"
@@ -45,7 +47,8 @@ def look(aws: Aws, config: Settings) -> Iterator[Finding]:
         else:
             yield unchecked("security-groups", error.why)
         return
-    yield security_groups(answer, found, config)
+    one_vpc = len({subnet["VpcId"] for subnet in found}) == 1
+    yield security_groups(groups, found if one_vpc else [], config)
 
 
 def subnets(found: list[dict[str, Any]]) -> Finding:
@@ -77,7 +80,7 @@ def security_groups(
 
     Args:
         groups: SecurityGroups, as DescribeSecurityGroups answers.
-        subnets_found: Subnets, as DescribeSubnets answers; empty where unknown.
+        subnets_found: Subnets of one VPC, as DescribeSubnets answers; empty where unknown.
         config: The settings.
     """
     vpcs = {group["VpcId"] for group in groups} | {subnet["VpcId"] for subnet in subnets_found}
