@@ -9,13 +9,27 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+pytest_plugins = ["recorded_calls"]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# A busy machine is no failure: times are measured in benchmarks.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+# A busy machine is no failure: times are measured in benchmarks. Fixtures of a function are folders
+# here, which the next example may use again.
+hypothesis.settings.register_profile(
+    "here",
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
+)
+# What fails in CI fails here too: the same examples each time. New ones are found at the desks.
+hypothesis.settings.register_profile(
+    "repeatable", hypothesis.settings.get_profile("here"), derandomize=True, print_blob=True
+)
+hypothesis.settings.load_profile("repeatable" if os.environ.get("CI") else "here")
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import killed_driver
+import recorded_calls
 from driver_calls import JobCalls
 from fargate_driver.ecs.launch import started_by
+from fargate_driver.settings import TaskMetadata
 from local_fargate import MARKER, processes_in
 
 if TYPE_CHECKING:
@@ -98,12 +100,15 @@ class Trial:
         here = self._job.temporary if self._job.temporary.exists() else self.directory
         return self._drivers.run(
             words=["--config", str(self._job.config), *words],
-            environment={**self._job.environment, MARKER: self._fargate.marker},
+            environment=self._job.environment | self._marks(words[0]),
             directory=str(here),
             log=str(self.directory / "log"),
             steps=str(self.directory / "steps"),
             kill=kill,
         )
+
+    def _marks(self, command: str) -> dict[str, str]:
+        return {MARKER: self._fargate.marker, **recorded_calls.mark(self._job.config, command)}
 
     @property
     def steps(self) -> list[str]:
@@ -117,7 +122,7 @@ class Trial:
 
     def left(self) -> list[str]:
         """What is still there of the job that must not be, once it is over."""
-        mine = started_by(str(self.metadata))
+        mine = started_by(TaskMetadata.model_validate({"Directory": str(self.metadata)}))
         found = [f"task {t['taskArn']}" for t in self._fargate.alive() if t["startedBy"] == mine]
         # The directory of the records itself stays.
         found += [str(path) for path in self.metadata.rglob("*")]

@@ -7,6 +7,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
+import recorded_calls
 from fargate_driver.runner.executor import Result, Runner, Timing
 from fargate_driver.runner.job import Job, Sources, describe
 from fargate_driver.runner.scripts import Stage, stage_script
@@ -48,7 +49,7 @@ class Run:
             fargate.driver,
             job,
             self.log,
-            environment=fargate.environment,
+            environment=fargate.environment | recorded_calls.mark(fargate.config),
             scripts=scripts,
             timing=timing,
         )

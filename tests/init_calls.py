@@ -21,6 +21,10 @@ MADE = {
     "vpc": "vpc-0abc0000000000001",
     "subnets": "subnet-0abc0000000000001,subnet-0abc0000000000002",
 }
+HOSTED = {
+    "token_secret": SECRET,
+    "driver_package": "git+https://gitlab.example.com/ci/gitlab-fargate-driver.git@v0.1.0",
+}
 """Answers for infrastructure that is made."""
 THERE = {
     "region": "eu-central-1",
@@ -29,6 +33,7 @@ THERE = {
     "subnets": "subnet-0abc0000000000001",
     "security_groups": "sg-0abc0000000000001",
     "execution_role": "arn:aws:iam::123456789012:role/ecsTaskExecutionRole",
+    "log_group": "ci",
 }
 """Answers for infrastructure that is there."""
 
@@ -45,8 +50,8 @@ def plan(answers: dict[str, str], **more: str) -> Plan:
 
 def made(manager: str, **more: str) -> Plan:
     """Infrastructure that is made, with a manager."""
-    token = {} if manager == "none" else {"token_secret": SECRET}
-    return plan(MADE, manager=manager, **token, **more)
+    hosted = {} if manager == "none" else HOSTED
+    return plan(MADE, manager=manager, **hosted, **more)
 
 
 def words(directory: Path, **answers: str) -> list[str]:

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import recorded_calls
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -23,6 +25,11 @@ RUNTIME = os.environ.get("FARGATE_TEST_RUNTIME", "auto")
 """The tier that the end-to-end tests run on: auto, user or process."""
 MARKER = "FARGATE_TEST_MARKER"
 """Set for every process of a test's Fargate and drivers, so that what is left can be found."""
+
+
+LATER = 8.0
+"""Seconds from RUNNING to a fault of a task whose job has come to its script by then, on a machine
+that is ten times as slow too."""
 
 
 class LocalFargate:
@@ -173,6 +180,9 @@ def local_fargate(
             if images:
                 running.config = directory / "images.toml"
             yield running
+            # Tests may have ended it; at the end of all tests nothing may be missing for that.
+            with contextlib.suppress(OSError):
+                recorded_calls.keep(running.calls())
         finally:
             process.send_signal(signal.SIGTERM)
             try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import recorded_calls
 from driver_calls import JobCalls
 from local_fargate import FARGATE, until
 
@@ -42,6 +44,7 @@ class OperatedJob(JobCalls):
         """What an operator calls."""
         return subprocess.run(
             self.command(*words),
+            env={**os.environ, **recorded_calls.mark(self.config, words[0])},
             input=stdin,
             capture_output=True,
             text=True,

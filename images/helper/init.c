@@ -110,37 +110,36 @@ static time_t lifetime(const char *value)
     return seconds;
 }
 
-/* The containers of a task share one network, so every service is at 127.0.0.1. They may share this
- * file as well: the line is added where it isn't there. */
+/* The containers of a task share one network, so every service is at 127.0.0.1. A line for each: musl
+ * reads no more than 511 bytes of one. They may share this file as well: what is there stays alone. */
 static void name_hosts(char *aliases)
 {
-    static char found[LONGEST_HOSTS];
-    char line[4096];
+    static char found[LONGEST_HOSTS], text[LONGEST_HOSTS / 2];
+    size_t used = 0;
     ssize_t length;
     int file;
-    for (char *c = aliases; *c; c++) {
-        if (*c == ',')
-            *c = ' ';
-        else if (!isalnum((unsigned char)*c) && !strchr("-._", *c)) {
+    for (const char *c = aliases; *c; c++)
+        if (!isalnum((unsigned char)*c) && !strchr("-._,", *c)) {
             say("--hosts: %c can't be part of a host name", *c);
             exit(UNUSABLE);
         }
-    }
-    if (snprintf(line, sizeof line, "\n127.0.0.1\t%s\n", aliases) >= (int)sizeof line) {
-        say("--hosts: more than %zu characters", sizeof line);
-        exit(UNUSABLE);
-    }
     file = open("/etc/hosts", O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     length = file < 0 ? -1 : read(file, found, sizeof found - 1);
-    if (length >= 0) {
-        const char *rest = length > 0 && found[length - 1] != '\n' ? line : line + 1;
-        if (strstr(found, line + 1) || write(file, rest, strlen(rest)) == (ssize_t)strlen(rest)) {
-            close(file);
-            return;
+    if (length > 0 && found[length - 1] != '\n')
+        text[used++] = '\n';
+    for (char *alias = strtok(aliases, ","); alias; alias = strtok(NULL, ",")) {
+        char *line = text + used;
+        size_t room = sizeof text - used;
+        if (snprintf(line, room, "127.0.0.1\t%s\n", alias) >= (int)room) {
+            say("--hosts: more than %zu characters", sizeof text);
+            exit(UNUSABLE);
         }
+        if (strstr(found, line) == NULL)
+            used += strlen(line);
     }
-    say("/etc/hosts can't be written (%s): services are reached at 127.0.0.1, not as %s",
-        strerror(errno), aliases);
+    if (length < 0 || write(file, text, used) != (ssize_t)used)
+        say("/etc/hosts can't be written (%s): services are reached at 127.0.0.1, not by name",
+            strerror(errno));
     if (file >= 0)
         close(file);
 }

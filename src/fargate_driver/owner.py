@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from fargate_driver import moment
+from fargate_driver import host, moment
 
 if TYPE_CHECKING:
     from fargate_driver.moment import Moment
 
-_RUNNER = "gitlab-runner"
+TRY = "fargate-try"
+"""What `fargate try` calls its process: it stands in for gitlab-runner, and may be killed too."""
+_RUNNERS = ("gitlab-runner", TRY)
 _SPARE = 3600.0
 """Seconds beyond the job's own time-out after which it is over in any case."""
 
@@ -23,12 +25,13 @@ _SPARE = 3600.0
 class Owner(NamedTuple):
     """The evidence, as prepare saw it."""
 
-    machine: str
-    """The host's /etc/machine-id."""
+    host: str
+    """The host, "" where it can't be told from others that look the same."""
     pid_namespace: str
     mount_namespace: str
     runner_pid: int
-    """The nearest ancestor named gitlab-runner; 0 where there is none."""
+    """The process that called for the job, most often the nearest ancestor named gitlab-runner; 0
+    where there is none."""
     runner_started: int
     """When it began, in clock ticks since the boot: a reused pid has another."""
     temporary: str
@@ -39,16 +42,19 @@ class Owner(NamedTuple):
     """Seconds after which the job is over in any case."""
 
 
-def owner_of_this_call(temporary: str | None, seconds: float) -> Owner:
+def owner_of_this_call(
+    temporary: str | None, seconds: float, *, runner: int | None = None
+) -> Owner:
     """Gather the evidence for the job that this process was called for.
 
     Args:
         temporary: the runner's TMPDIR.
         seconds: how long the job may take, its start included.
+        runner: the process that the job is over with; None to look for gitlab-runner.
     """
-    pid, started = _runner()
+    pid, started = (runner, _started(runner)) if runner else _runner()
     return Owner(
-        machine=_read("/etc/machine-id"),
+        host=host.known(),
         pid_namespace=_namespace("pid"),
         mount_namespace=_namespace("mnt"),
         runner_pid=pid,
@@ -63,8 +69,8 @@ def why_over(owner: Owner) -> str:
     """Say why the job is over, "" where it may still run."""
     # What can be seen comes before any clock; within one boot, no change of the clock counts.
     if owner.began.boot != moment.boot_id():
-        # Restarted, or another host; containers often have no machine-id.
-        if owner.machine and owner.machine == _read("/etc/machine-id"):
+        # Restarted, or another host, such as a clone of this one.
+        if owner.host and owner.host == host.known():
             return "its host was restarted"
     elif (
         owner.runner_pid
@@ -108,7 +114,7 @@ def _runner() -> tuple[int, int]:
     pid = os.getppid()
     while pid > 0:
         name, parent, started = _stat(pid)
-        if name == _RUNNER:
+        if name in _RUNNERS:
             return pid, started
         pid = parent
     return 0, 0
@@ -134,13 +140,5 @@ def _stat(pid: int) -> tuple[str, int, int]:
 def _namespace(kind: str) -> str:
     try:
         return os.readlink(f"/proc/self/ns/{kind}")
-    except OSError:
-        return ""
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read().strip()
     except OSError:
         return ""

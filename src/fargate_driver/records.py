@@ -167,7 +167,7 @@ def _check_types(record: JobRecord) -> None:
         *((value, maybe) for value in (target.endpoint_url, target.assume_role)),
         *((value, text) for value in record.about.values()),
     ]
-    names = ("machine", "pid_namespace", "mount_namespace", "temporary")
+    names = ("host", "pid_namespace", "mount_namespace", "temporary")
     found += [(getattr(owner, name), text) for name in names]
     found += [(n, number) for n in (owner.runner_pid, owner.runner_started, owner.longest)]
     for launch in record.launches:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from collections import Counter
 from contextlib import contextmanager
@@ -11,14 +12,29 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from driver_calls import JobCalls
 from e2e_jobs import new_job, run_job
-from local_fargate import FARGATE
+from local_fargate import FARGATE, LATER
+from monitoring import expressions
+from promql import groupings, selectors, selects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from local_fargate import LocalFargate
+
+CALLS = "fargate_aws_calls_total"
+
+
+def samples(text_file: Path, name: str) -> list[tuple[dict[str, str], float]]:
+    """The labels and values of a metric."""
+    return [
+        (sample.labels, sample.value)
+        for family in text_string_to_metric_families(text_file.read_text())
+        for sample in family.samples
+        if sample.name == name
+    ]
 
 
 @contextmanager
@@ -39,9 +55,11 @@ def test_jobs_are_counted_and_billed(fargate: LocalFargate, tmp_path: Path) -> N
     with configured(fargate, text_file):
         passed = run_job(fargate, new_job(["echo hello"]))
         failed = run_job(fargate, new_job(["exit 3"]))
-        fargate.faults({"task": {"interrupt_after": 2.0, "grace": 0.1}})
+        fargate.faults({"task": {"interrupt_after": LATER, "grace": 0.1}})
         interrupted = run_job(fargate, new_job(["sleep 60"]))
-        fargate.faults({"operation": "RunTask", "error": "AccessDeniedException", "times": 9})
+        throttled = {"operation": "RunTask", "error": "ThrottlingException"}
+        refusals = {"operation": "RunTask", "error": "AccessDeniedException", "times": 9}
+        fargate.faults(throttled, refusals)
         refused = run_job(fargate, new_job(["true"]))
         fargate.faults()
         costs = subprocess.run(
@@ -79,8 +97,10 @@ def test_jobs_are_counted_and_billed(fargate: LocalFargate, tmp_path: Path) -> N
         if call["source"] == "driver":
             key = ("fargate_aws_calls_total", call["operation"], call["outcome"])
             made[key] = made.get(key, 0) + 1
-    for key in (k for k in made if k[1] in ("RunTask", "StopTask")):
-        assert found[key] == made[key]
+    counted = {key: n for key, n in found.items() if key[0] == "fargate_aws_calls_total"}
+    assert counted == made
+    # run asked why the task was interrupted.
+    assert made["fargate_aws_calls_total", "DescribeTasks", "ok"] > 0
 
     size = r"[0-9.]+ vCPU, [0-9.]+ GB \(.*\)"
     bill = rf"fargate: the task has run for \d+ s with {size}: about \$0\.\d+ on AWS\n"
@@ -88,6 +108,7 @@ def test_jobs_are_counted_and_billed(fargate: LocalFargate, tmp_path: Path) -> N
     assert re.search(bill, failed.text)
     assert re.search(r" 3 +[0-9ms]+ +\$0\.\d+ +-$", costs, re.MULTILINE), costs
 
+    monitored(text_file)
     start = "\x1b[0Ksection_start:1"
     assert passed.text.count(start) == 1
     section = re.search(
@@ -106,3 +127,69 @@ def test_jobs_are_counted_and_billed(fargate: LocalFargate, tmp_path: Path) -> N
         line["msg"].rpartition("/")[2] for line in started
     ]
     assert all(line["job"] and line["project"] for line in started)
+
+
+def test_a_job_whose_end_fails_is_counted_once(fargate: LocalFargate, tmp_path: Path) -> None:
+    text_file = tmp_path / "fargate.prom"
+    with configured(fargate, text_file):
+        job = JobCalls(tmp_path / "job", fargate.config, 4001)
+        assert job.call("prepare").returncode == 0
+        script = job.script("exit 0")
+        assert job.call("run", script, "build_script").returncode == 0
+        fargate.faults({"operation": "StopTask", "error": "AccessDeniedException"})
+        done = job.call("cleanup", CI_JOB_STATUS="success")
+        assert (done.returncode, "could not be stopped" in done.stderr) == (2, True)
+        jobs = samples(text_file, "fargate_jobs_total")
+        assert jobs == [({"outcome": "success", "verdict": ""}, 1)]
+        assert samples(text_file, "fargate_tasks_alive") == [({}, 1)]
+        # The runner is gone, and gives its temporary directory up.
+        shutil.rmtree(job.temporary)
+        fargate.faults({"operation": "ListTasks", "error": "ThrottlingException"})
+        command = [*FARGATE, "--config", str(fargate.config), "reap"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        assert "ended job 4001" in done.stdout
+    assert samples(text_file, "fargate_jobs_total") == jobs
+    assert samples(text_file, "fargate_orphans_reaped_total") == [({}, 1)]
+    assert samples(text_file, "fargate_tasks_alive") == [({}, 0)]
+    calls = {tuple(labels.values()): n for labels, n in samples(text_file, CALLS)}
+    assert (calls["StopTask", "AccessDeniedException"], calls["StopTask", "ok"]) == (1, 1)
+    assert (calls["ListTasks", "ThrottlingException"], calls["ListTasks", "ok"]) == (1, 1)
+
+
+def test_a_textfile_that_can_not_be_written_is_told_once(
+    fargate: LocalFargate, tmp_path: Path
+) -> None:
+    before = fargate.config.read_text()
+    fargate.config.write_text(f'{before}\n[Metrics]\nTextFile = "{tmp_path}/none/fargate.prom"\n')
+    try:
+        job = JobCalls(tmp_path / "job", fargate.config, 4002)
+        prepared, ended = job.call("prepare"), job.call("cleanup", CI_JOB_STATUS="success")
+    finally:
+        fargate.config.write_text(before)
+    assert (prepared.returncode, ended.returncode) == (0, 0)
+    assert [line for line in prepared.stderr.splitlines() if "TextFile" in line] == [
+        f"fargate: warning: [Metrics] TextFile {tmp_path}/none/fargate.prom: can't be updated:"
+        " No such file or directory"
+    ]
+    assert ended.stderr == ""
+
+
+def monitored(text_file: Path) -> None:
+    """What the dashboard and the alerts look at is there, with these labels and values."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for family in text_string_to_metric_families(text_file.read_text()):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append(sample.labels)
+    for text in expressions():
+        own = [one for one in selectors(text) if one.metric.startswith("fargate_")]
+        assert own, text
+        labels: set[str] = {"instance", "job"}  # Prometheus' own
+        for metric, matchers in own:
+            assert metric in found, text
+            labels |= found[metric][0].keys()
+            for matcher in matchers:
+                if matcher[0] in labels - found[metric][0].keys():
+                    continue
+                values = {one[matcher[0]] for one in found[metric]}
+                assert any(selects(matcher, value) for value in values), (text, matcher, values)
+        assert groupings(text) <= labels, text

@@ -13,6 +13,7 @@ import pytest
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
 from fargate_driver.ecs.target import Target
+from free_port import free_port
 from local_fargate import LocalFargate, local_fargate, until
 
 if TYPE_CHECKING:
@@ -170,9 +171,7 @@ def test_an_unknown_task_is_none(fargate: LocalFargate) -> None:
 
 
 def test_nobody_listening_is_tried_again_and_told_in_one_line() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    target = Target("us-east-1", "default", f"http://127.0.0.1:{port}", None)
+    target = Target("us-east-1", "default", f"http://127.0.0.1:{free_port()}", None)
     begun = time.monotonic()
     with pytest.raises(EcsError, match="Could not connect to the endpoint URL") as e:
         Ecs(target, deadline=time.monotonic() + 2).run_task(request("nobody"))
@@ -183,8 +182,7 @@ def test_nobody_listening_is_tried_again_and_told_in_one_line() -> None:
 
 
 def test_a_server_that_comes_back_is_reached(fargate: LocalFargate) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     target = Target("us-east-1", "default", f"http://127.0.0.1:{port}", None)
     ecs = Ecs(target, deadline=time.monotonic() + 30)
     relay = threading.Timer(1.5, relay_once, [port, fargate.url])
@@ -210,6 +208,25 @@ def test_no_proxy_stands_before_a_loopback_endpoint(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert client(fargate, 2).describe_task("0" * 32) is None
+
+
+@pytest.mark.parametrize(
+    ("service", "endpoint", "called"),
+    [
+        ("ecs", None, "https://ecs.us-east-1.amazonaws.com"),
+        ("ecs", "https://vpce-0abc.ecs.example.com", "https://vpce-0abc.ecs.example.com"),
+        ("ec2", "https://vpce-0abc.ecs.example.com", "https://ec2.us-east-1.amazonaws.com"),
+        ("logs", "https://vpce-0abc.ecs.example.com", "https://logs.example.com"),
+        ("logs", "http://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("ec2", "http://[::1]:9", "http://[::1]:9"),
+    ],
+)
+def test_the_endpoint_of_ecs_is_no_other_services(
+    monkeypatch: pytest.MonkeyPatch, service: str, endpoint: str | None, called: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "https://logs.example.com")
+    ecs = Ecs(Target("us-east-1", "default", endpoint, None), deadline=time.monotonic())
+    assert ecs._client(service).meta.endpoint_url == called
 
 
 def test_own_credentials_are_used_where_there_are_some(

@@ -11,7 +11,8 @@ import pytest
 from botocore.validate import ParamValidator
 
 from fargate_driver.ecs import launch
-from fargate_driver.ecs.derive import Base, derive
+from fargate_driver.ecs.base_definition import Base
+from fargate_driver.ecs.derive import derive
 from fargate_driver.ecs.overrides import overrides
 from fargate_driver.errors import DriverError, JobConfigurationError
 from fargate_driver.gitlab.images import Image, JobImages
@@ -166,6 +167,50 @@ def test_a_base_keeps_what_is_not_about_its_image(tmp_path: Path) -> None:
     assert request["volumes"][-1]["name"] == "efs"
 
 
+def test_what_a_base_loses_is_told(tmp_path: Path) -> None:
+    assert BASE.lost("ci-coordinator") == ""
+    content = copy.deepcopy(BASE.content)
+    content |= {
+        "pidMode": "task",
+        "ipcMode": "task",
+        "placementConstraints": [{"type": "distinctInstance"}],
+        "inferenceAccelerators": [],
+        "networkMode": "awsvpc",
+        "enableFaultInjection": True,
+        "proxyConfiguration": {"type": "APPMESH", "containerName": "proxy"},
+        "registeredBy": "arn:aws:iam::123456789012:role/ci",
+    }
+    script, proxy = content["containerDefinitions"]
+    script |= {"restartPolicy": {"enabled": True}, "links": [], "startTimeout": 30}
+    proxy["dependsOn"] = [
+        {"containerName": "ci-coordinator", "condition": "HEALTHY"},
+        {"containerName": "other", "condition": "START"},
+    ]
+    base = Base(BASE.arn, content, [])
+    assert base.lost("ci-coordinator") == (
+        "ipcMode, pidMode, placementConstraints, restartPolicy of ci-coordinator, that proxy waits"
+        " for ci-coordinator to be healthy"
+    )
+    request = derive(settings(tmp_path), job(), None, base)
+    assert mistakes("RegisterTaskDefinition", request) == ""
+    assert request["enableFaultInjection"] is True
+    assert request["proxyConfiguration"]["containerName"] == "proxy"
+    found = containers(request)
+    assert [one["condition"] for one in found["proxy"]["dependsOn"]] == ["START", "START"]
+    assert found["ci-coordinator"]["startTimeout"] == 30
+
+
+def test_the_settings_size_reaches_the_bases_limits(tmp_path: Path) -> None:
+    content = copy.deepcopy(BASE.content)
+    content["containerDefinitions"][0] |= {"memory": 3584, "cpu": 1024}
+    base = Base(BASE.arn, content, [])
+    same = containers(derive(settings(tmp_path), job(), None, base))["ci-coordinator"]
+    assert (same["cpu"], same["memory"]) == (1024, 3584)
+    config = settings(tmp_path, IMAGES + "CPU = 4096\nMemory = 8192\n")
+    larger = containers(derive(config, job(), None, base))["ci-coordinator"]
+    assert (larger["cpu"], larger["memory"]) == (3072, 7680)
+
+
 def test_settings_beat_the_base(tmp_path: Path) -> None:
     role = "arn:aws:iam::123456789012:role/ci"
     text = f'CPU = 4096\nMemory = 8192\nArchitecture = "X86_64"\nTaskRole = "{role}"\n'
@@ -227,13 +272,16 @@ def test_what_run_task_adds(tmp_path: Path) -> None:
     config = settings(tmp_path)
     secret = Service("b", ("b",), "service-2-b", command=("--x", "y"), secret_command=True)
     images = job(POSTGRES, secret)
-    found = overrides(config, images, "ssh-ed25519 AAAA job", 7200, {"cpu": "2048"})
+    found = overrides(
+        config, images, "ssh-ed25519 AAAA job", 7200, task={"cpu": "2048"}, limits={"memory": 9}
+    )
     request = launch.request(config, "unused", None, definition="family:1", overrides=found)
     assert mistakes("RunTask", request) == ""
     assert request["taskDefinition"] == "family:1"
     assert request["overrides"]["cpu"] == "2048"
     by_name = {one["name"]: one for one in request["overrides"]["containerOverrides"]}
     assert list(by_name) == ["ci-coordinator", "helper", "service-1-db", "service-2-b"]
+    assert by_name["ci-coordinator"]["memory"] == 9
     assert by_name["helper"]["environment"] == [
         {"name": "SSH_PUBLIC_KEY", "value": "ssh-ed25519 AAAA job"},
         {"name": "FARGATE_MAX_LIFETIME", "value": "7200"},
@@ -247,7 +295,7 @@ def test_what_run_task_adds(tmp_path: Path) -> None:
 def test_overrides_that_are_too_long(tmp_path: Path) -> None:
     big = Service("a", ("a",), "service-1-a", variables=(("BIG", "x" * 8000), ("B\n", "y" * 300)))
     with pytest.raises(JobConfigurationError) as caught:
-        overrides(settings(tmp_path), job(big, POSTGRES), "key", 7200, {})
+        overrides(settings(tmp_path), job(big, POSTGRES), "key", 7200, task={}, limits={})
     text = str(caught.value)
     assert "characters long; ECS takes 8192" in text
     assert "the longest: BIG of a (8000), B of a (300), POSTGRES_DB of db (4)" in text

@@ -448,6 +448,8 @@ ERRORS = [
      "botocore"),
     ("", 'Could not connect to the endpoint URL: "https://ecs.us-east-1.amazonaws.com/"', 0, (),
      "aws-unreachable", "network", "wait", S, "botocore"),
+    ("", "the answer is none of AWS's: HTTP 403 without an error code, text/html", 0, (),
+     "answer-odd", "network", "wait", S, "the driver's own words"),
     ("", 'Read timeout on endpoint URL: "https://ecs.us-east-1.amazonaws.com/"', 0, (),
      "aws-unreachable", "network", "wait", S, "botocore"),
     ("", "SSL validation failed for https://ecs.us-east-1.amazonaws.com/ certificate verify failed",

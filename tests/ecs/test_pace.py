@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fargate_driver.ecs import pace
@@ -63,7 +63,8 @@ def test_many_processes_keep_one_rate(tmp_path: Path) -> None:
         float(line) for process in processes for line in process.communicate(timeout=60)[0].split()
     )
     assert len(turns) == 20
-    assert turns[-1] - turns[0] > (len(turns) - RATE.burst - 1) / RATE.per_second
+    # 1.7 s; a process may have been held up between its first turn and its look at the clock.
+    assert turns[-1] - turns[0] > 1
 
 
 def test_a_killed_holder_releases_the_lock(tmp_path: Path) -> None:
@@ -91,7 +92,6 @@ def test_a_stuck_holder_wedges_nobody(tmp_path: Path, monkeypatch: pytest.Monkey
         assert pace.take(path, RATE) == 0
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=80) | st.text(max_size=20).map(str.encode))
 def test_any_content_is_a_full_bucket(tmp_path: Path, content: bytes) -> None:
     path = pace.place(tmp_path, "x")
@@ -138,12 +138,18 @@ def test_a_removed_file_is_nobodys_lock(tmp_path: Path) -> None:
 
 def test_buckets_go_when_they_say_nothing(tmp_path: Path) -> None:
     path = pace.place(tmp_path, "x")
-    pace.take(path, RATE)
-    pace.drop_full(path, RATE)
+    slow = pace.Rate(per_second=0.01, burst=3)
+    pace.take(path, slow)
+    pace.drop_full(path, slow)
     assert path.exists()
-    time.sleep(0.2)
-    pace.drop_full(path, RATE)
-    assert not path.exists()
+    path.unlink()
+    pace.take(path, RATE)
+
+    def gone() -> bool:
+        pace.drop_full(path, RATE)
+        return not path.exists()
+
+    until(gone)
     pace.take(path, RATE)
     (tmp_path / "job").mkdir()
     (tmp_path / "of others").write_text("")

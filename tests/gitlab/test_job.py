@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fargate_driver.errors import DriverError
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = re.compile(r"[1-9][0-9]{0,18}-[0-9a-f]{20}")
-REUSES_FOLDER = settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 def recorded(name: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -138,7 +135,6 @@ def test_a_call_without_any_job() -> None:
 HOSTILE = st.text() | st.sampled_from(["../../etc/passwd", "a\0b", "a\nb", "x" * 10_000, "\ud800"])
 
 
-@REUSES_FOLDER
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_hostile_texts_are_harmless(tmp_path: Path, name: str, project: str, image: str) -> None:
     response, _ = recorded("aborted")
@@ -151,7 +147,6 @@ def test_hostile_texts_are_harmless(tmp_path: Path, name: str, project: str, ima
     assert job.describe().isprintable()
 
 
-@REUSES_FOLDER
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_hostile_variables_are_harmless(job_id: str, url: str, services: str) -> None:
     env = environment(
@@ -196,7 +191,6 @@ JSON = st.recursive(
 )
 
 
-@REUSES_FOLDER
 @given(JSON)
 def test_any_json_is_a_job_or_a_line(tmp_path: Path, response: object) -> None:
     try:

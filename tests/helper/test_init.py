@@ -12,14 +12,18 @@ import pytest
 
 from fargate_driver.ssh.errors import UnreachableError
 from fargate_driver.ssh.master import close_master
+from free_port import free_port
 from helper.tools_container import Container, tools
-from ssh.pretended_task import free_port, wait_until
+from ssh.pretended_task import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "B" * 43
+
+ALIASES = ["db", "tutum__wordpress", *(f"{'x' * 200}.{number}" for number in range(5))]
+"""More than 511 bytes, which is what musl reads of a line."""
 
 
 def _init(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -89,7 +93,7 @@ def test_a_server_that_can_not_listen_ends_the_container() -> None:
 @pytest.fixture
 def container(tmp_path: Path) -> Iterator[Container]:
     """Not started yet; its root holds nothing but busybox."""
-    made = Container(tmp_path, "busybox", arguments=("--hosts", "db,tutum__wordpress"))
+    made = Container(tmp_path, "busybox", arguments=("--hosts", ",".join(ALIASES)))
     yield made
     made.stop()
 
@@ -171,10 +175,11 @@ def test_the_end_of_the_server_is_the_containers(container: Container) -> None:
 def test_services_are_named_in_the_hosts_file(container: Container) -> None:
     hosts = container.root / "etc" / "hosts"
     hosts.write_text("127.0.0.1 localhost")
+    lines = ["127.0.0.1 localhost", *(f"127.0.0.1\t{alias}" for alias in ALIASES)]
     for _start in range(2):
         container.start()
         container.until_it_listens()
-        assert hosts.read_text() == "127.0.0.1 localhost\n127.0.0.1\tdb tutum__wordpress\n"
+        assert hosts.read_text().splitlines() == lines
         os.kill(container.host_pid, signal.SIGTERM)
         assert container.wait() == 143
 
@@ -185,7 +190,7 @@ def test_a_hosts_file_that_can_not_be_written_is_said(tmp_path: Path) -> None:
     container.start()
     try:
         container.until_it_listens()
-        assert "reached at 127.0.0.1, not as db" in container.said
+        assert "reached at 127.0.0.1, not by name" in container.said
         close_master(str(container.job))
     finally:
         container.stop()

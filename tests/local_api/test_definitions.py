@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fargate_driver.local.api_errors import ApiError
@@ -283,9 +283,6 @@ CONTAINER_KEY = st.sampled_from(
 )
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(
     init=st.dictionaries(CONTAINER_KEY, VALUE, max_size=3),
     job=st.dictionaries(CONTAINER_KEY, VALUE, max_size=3),

@@ -344,7 +344,7 @@ def rules() -> st.SearchStrategy[Any]:
     return st.lists(st.builds(lambda a, b: {**a, **b}, operation | st.just({}), body) | JSON) | JSON
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rules())
 def test_any_rule_list_is_taken_or_refused_in_one_line(value: Any) -> None:
     try:

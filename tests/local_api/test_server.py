@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_api.fargate_under_test import (
@@ -65,6 +65,12 @@ def test_calls_are_kept(here: Fargate) -> None:
     assert (call["operation"], call["outcome"], call["source"]) == ("ListClusters", "ok", "driver")
 
 
+def test_a_caller_may_give_its_name(here: Fargate) -> None:
+    for agent, source in (("Botocore/1.34 app/my-tests.1 x", "my-tests.1"), ("myapp/1", "driver")):
+        here.request("/", b"{}", {"X-Amz-Target": "x.ListClusters", "User-Agent": agent})
+        assert here.calls()[-1]["source"] == source
+
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -86,9 +92,7 @@ PARAMETERS = ["cluster", "count", "overrides", "tags", "startedBy", "networkConf
 MORE = ["clientToken", "capacityProviderStrategy", "launchType", "group", "taskDefinition"]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(PARAMETERS + MORE), VALUES, min_size=1, max_size=3))
 def test_any_run_is_answered_without_an_internal_error(
     here: Fargate, changes: dict[str, Any]

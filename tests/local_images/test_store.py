@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fargate_driver.local.image_store.config import BadImageError, ImageConfig
@@ -252,7 +252,7 @@ ENTRIES = st.tuples(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(ENTRIES, max_size=8), st.booleans())
 def test_nothing_is_written_elsewhere(
     tmp_path_factory: pytest.TempPathFactory,

@@ -22,7 +22,7 @@ def output(shell: str, text: str) -> str:
 
 
 @pytest.mark.parametrize(("program", "shell"), [("bash", "bash"), ("sh", "sh"), ("bash", "sh")])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(texts=st.lists(TEXT, min_size=1, max_size=20))
 def test_text_survives_a_whole_script(program: str, shell: Shell, texts: list[str]) -> None:
     commands = [f"printf '%s\\n' {quote(text, shell)}" for text in texts]

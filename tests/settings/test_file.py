@@ -3,8 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fargate_driver.errors import JobConfigurationError
@@ -13,12 +12,9 @@ from fargate_driver.settings.model import SECTIONS, keys_of
 from front_calls import MINIMAL, environment, flags
 
 RUNNERS = 'concurrent = 1\n[[runners]]\nname = "x"\n'
+
+
 # Each example overwrites the same file.
-REUSES_FOLDER = hypothesis_settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -90,7 +86,6 @@ def test_what_can_not_be_read() -> None:
     assert mistake("a\0b").startswith("a\0b: can't be read: ")
 
 
-@REUSES_FOLDER
 @given(st.binary(max_size=200))
 def test_any_bytes(content: bytes) -> None:
     Path("f.toml").write_bytes(content)
@@ -118,7 +113,6 @@ VALUES = st.recursive(
 )
 
 
-@REUSES_FOLDER
 @given(st.dictionaries(WORDS, VALUES, max_size=8))
 def test_any_document(document: dict[str, object]) -> None:
     Path("f.toml").write_text(_toml(document), "utf-8")
@@ -134,7 +128,6 @@ def test_any_document(document: dict[str, object]) -> None:
         assert all(warning.isprintable() for warning in loaded.warnings)
 
 
-@REUSES_FOLDER
 @given(st.text(st.characters(exclude_characters="\0")))
 def test_any_choice_of_a_job(value: str) -> None:
     Path("f.toml").write_text(MINIMAL)

@@ -3,37 +3,67 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tomllib
 import warnings
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import cfnlint.api
 import cfnlint.config
+import cfnlint.decode.cfn_yaml
 import hcl2
 import pytest
 
+from fargate_driver import settings
 from fargate_driver.setup import infrastructure, policy
+from front_calls import flags
 from init_calls import MADE, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-MANAGERS = ("ec2", "fargate", "none")
+    from fargate_driver.setup.plan import Plan
+
 CHOICES: list[dict[str, str]] = [
     {"manager": "ec2", "public_ip": "outbound", "tags": "team=ci"},
     {"manager": "fargate", "images": "no", "task_role": "arn:aws:iam::123456789012:role/ci"},
     {"manager": "none", "public_ip": "ssh", "manager_cidr": "192.0.2.7/32", "spot": "yes"},
 ]
+MANAGERS = [choice["manager"] for choice in CHOICES]
+SAME = {
+    "AWS::AutoScaling::AutoScalingGroup": "aws_autoscaling_group",
+    "AWS::EC2::LaunchTemplate": "aws_launch_template",
+    "AWS::EC2::SecurityGroup": "aws_security_group",
+    "AWS::EC2::SecurityGroupIngress": "aws_vpc_security_group_ingress_rule",
+    "AWS::ECR::Repository": "aws_ecr_repository",
+    "AWS::ECS::Cluster": "aws_ecs_cluster",
+    "AWS::ECS::Service": "aws_ecs_service",
+    "AWS::ECS::TaskDefinition": "aws_ecs_task_definition",
+    "AWS::IAM::InstanceProfile": "aws_iam_instance_profile",
+    "AWS::IAM::ManagedPolicy": "aws_iam_policy",
+    "AWS::IAM::Role": "aws_iam_role",
+    "AWS::Logs::LogGroup": "aws_cloudwatch_log_group",
+}
+"""CloudFormation's kinds of things, and Terraform's."""
+WITHIN = {
+    "aws_ecs_cluster_capacity_providers",
+    "aws_iam_role_policy",
+    "aws_iam_role_policy_attachment",
+    "aws_vpc_security_group_egress_rule",
+}
+"""What Terraform has as things of their own, and CloudFormation as parts of others."""
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=MANAGERS)
-def test_the_linter_has_nothing_to_say(choice: dict[str, str]) -> None:
-    text = infrastructure.cloudformation(made(**choice))
-    # Errors and warnings. The ARNs are spelt out on purpose, which rule I3042 advises against.
-    found = cfnlint.api.lint(text, config=cfnlint.config.ManualArgs())
-    assert not found, "\n".join(str(match) for match in found)
+def test_the_linter_has_nothing_to_say() -> None:
+    for choice in CHOICES:
+        text = infrastructure.cloudformation(made(**choice))
+        # Errors and warnings. The ARNs are spelt out on purpose, which rule I3042 advises against.
+        found = cfnlint.api.lint(text, config=cfnlint.config.ManualArgs())
+        assert not found, "\n".join(str(match) for match in found)
 
 
 @pytest.fixture
@@ -66,11 +96,11 @@ def test_the_template_deploys(aws: Any, manager: str) -> None:
     iam = aws.create_client("iam")
     version = iam.get_policy_version(PolicyArn=outputs["ManagerPolicy"], VersionId="v1")
     assert version["PolicyVersion"]["Document"] == policy.policy(plan.features, plan.scope)
-    role = iam.get_role(RoleName="gitlab-ci-task-execution")["Role"]
+    role = iam.get_role(RoleName="gitlab-ci-eu-central-1-execution")["Role"]
     assert role["Arn"] == plan.execution_role_arn
     ecs = aws.create_client("ecs")
     assert ecs.describe_clusters(clusters=["gitlab-ci"])["clusters"][0]["status"] == "ACTIVE"
-    described = ecs.describe_task_definition(taskDefinition="ci-job")["taskDefinition"]
+    described = ecs.describe_task_definition(taskDefinition="gitlab-ci-job")["taskDefinition"]
     assert described["containerDefinitions"][0]["name"] == "ci-coordinator"
     rules = aws.create_client("ec2").describe_security_group_rules(
         Filters=[{"Name": "group-id", "Values": [outputs["TasksSecurityGroup"]]}]
@@ -80,40 +110,108 @@ def test_the_template_deploys(aws: Any, manager: str) -> None:
     assert inward["ReferencedGroupInfo"]["GroupId"] == outputs["ManagerSecurityGroup"]
 
 
-def _unquoted(value: Any) -> Any:
-    """What python-hcl2 read, without the quotes that it leaves on."""
-    if isinstance(value, dict):
-        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
+def documents(value: Any) -> list[Any]:
+    """The policies in a template."""
     if isinstance(value, list):
-        return [_unquoted(item) for item in value]
-    return value.strip('"') if isinstance(value, str) else value
+        return [found for item in value for found in documents(item)]
+    if not isinstance(value, dict):
+        return []
+    if "Statement" in value:
+        return [value]
+    return [found for item in value.values() for found in documents(item)]
 
 
-@pytest.mark.parametrize("choice", CHOICES[:2], ids=MANAGERS[:2])
-def test_the_module_parses_and_holds_what_the_template_does(choice: dict[str, str]) -> None:
+@pytest.mark.parametrize("choice", CHOICES, ids=MANAGERS)
+def test_the_module_makes_what_the_template_does(choice: dict[str, str]) -> None:
     plan = made(**choice)
-    text = infrastructure.terraform(plan)
-    resources = [_unquoted(resource) for resource in hcl2.loads(text)["resource"]]
-    kinds = {kind for resource in resources for kind in resource}
-    assert {"aws_ecs_cluster", "aws_security_group", "aws_ecs_task_definition"} <= kinds
-    assert ("aws_instance" in kinds) == (plan.manager == "ec2")
-    assert ("aws_ecs_service" in kinds) == (plan.manager == "fargate")
-    assert ("aws_ecr_repository" in kinds) == plan.images
+    template = cfnlint.decode.cfn_yaml.loads(infrastructure.cloudformation(plan))
+    module = infrastructure.terraform(plan)
+    kinds = Counter(
+        kind.strip('"')
+        for resource in hcl2.loads(module)["resource"]
+        for kind in resource
+        if not kind.startswith("__")
+    )
+    wanted = Counter(SAME[one["Type"]] for one in template["Resources"].values())
+    assert {kind: n for kind, n in kinds.items() if kind not in WITHIN} == wanted
     # An expression of jsonencode is the document itself.
-    expected = json.dumps(policy.policy(plan.features, plan.scope), indent=2)
-    assert expected in "\n".join(line.removeprefix("    ") for line in text.splitlines())
+    encoded = re.findall(r"jsonencode\(\n( +\{\n.*?)\n  \)\n", module, re.DOTALL)
+    texts = sorted(json.dumps(json.loads(text), sort_keys=True) for text in encoded)
+    assert texts == sorted(json.dumps(one, sort_keys=True) for one in documents(template))
+    assert set(template["Outputs"]) == {
+        name.strip('"') for output in hcl2.loads(module)["output"] for name in output
+    }
+
+
+def test_stacks_of_one_account_have_no_name_in_common() -> None:
+    def names(**answers: str) -> set[str]:
+        template = cfnlint.decode.cfn_yaml.loads(infrastructure.cloudformation(made(**answers)))
+        properties = [one["Properties"] for one in template["Resources"].values()]
+        keys = ("RoleName", "ClusterName", "LogGroupName", "RepositoryName", "Family")
+        return {str(one[key]) for one in properties for key in keys if key in one}
+
+    here = names(manager="fargate")
+    assert len(here) == 6
+    assert not here & names(manager="fargate", cluster="gitlab-ci-2")
+    # Of all these only roles are common to all Regions.
+    elsewhere = names(manager="fargate", region="eu-west-1")
+    assert not [name for name in here & elsewhere if name.endswith("execution")]
+
+
+def scripts_of(plan: Plan) -> list[str]:
+    """The start script of the manager as template and module have it, expressions filled in."""
+    template = cfnlint.decode.cfn_yaml.loads(infrastructure.cloudformation(plan))["Resources"]
+    if plan.manager == "ec2":
+        data = template["ManagerTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]
+        script = data["Fn::Base64"]["Fn::Sub"]
+    else:
+        (container,) = template["ManagerDefinition"]["Properties"]["ContainerDefinitions"]
+        script = container["Command"][0]["Fn::Sub"]
+    module = infrastructure.terraform(plan).partition("<<EOT\n")[2].partition("\nEOT\n")[0]
+    return [re.sub(r"\$\{[^}]*\}", "sg-0abc", text.strip("\n")) for text in (script, module)]
+
+
+STUBS = {
+    **dict.fromkeys(("chown", "curl", "dnf", "systemctl", "useradd"), ""),
+    "aws": "echo glrt-secret",
+    # The loop of `fargate reap` ends at once.
+    "sleep": "exit 1",
+    "python3.11": "mkdir -p $3/bin; echo '#!/bin/sh' >$3/bin/pip; chmod +x $3/bin/pip",
+    "gitlab-runner": "echo started with ${RUNNER_TOKEN-no token}",
+}
 
 
 @pytest.mark.parametrize("manager", ["ec2", "fargate"])
-def test_the_managers_script_writes_what_init_writes(manager: str) -> None:
+def test_the_managers_script_writes_what_init_writes(manager: str, tmp_path: Path) -> None:
     plan = made(manager)
-    words = infrastructure._words(plan, security_group="sg-0abc", runner_version="latest")
-    script = words["manager_script"]
-    shell = "bash" if manager == "ec2" else "sh"
-    assert subprocess.run([shell, "-n"], input=script, text=True, check=False).returncode == 0
-    begin, _, rest = script.partition("fargate.toml <<'END'\n")
-    content = tomllib.loads(rest.partition("\nEND\n")[0])
-    assert content["Fargate"]["SecurityGroup"] == ["sg-0abc"]
-    runner = tomllib.loads(begin.partition("config.toml <<END\n")[2].partition("\nEND\n")[0])
+    script, same = scripts_of(plan)
+    assert script == same
+    programs = tmp_path / "stubs"
+    for folder in (programs, *(tmp_path / name for name in ("etc/systemd/system", "opt", "usr"))):
+        folder.mkdir(parents=True)
+    (tmp_path / "usr/local/bin").mkdir(parents=True)
+    (tmp_path / "usr/local/bin/gitlab-runner").touch()
+    for name, text in STUBS.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    done = subprocess.run(
+        ["bash" if manager == "ec2" else "sh", "-e"],
+        input=re.sub(r"(?<![\w.:/])/(etc|opt|usr|var)/", rf"{tmp_path}/\1/", script),
+        env={"PATH": f"{programs}:/usr/bin:/bin", "RUNNER_TOKEN": "glrt-secret"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    if manager == "fargate":
+        assert done.stdout == "started with no token\n"
+    config = tmp_path / "etc/gitlab-runner"
+    assert (config / "config.toml").stat().st_mode & 0o777 == 0o600
+    runner = tomllib.loads((config / "config.toml").read_text())
     assert runner["concurrent"] == 50
-    assert runner["runners"][0]["token"] in ("$token", "$RUNNER_TOKEN")
+    assert runner["runners"][0]["token"] == "glrt-secret"
+    loaded = settings.load(flags(config=str(config / "fargate.toml")))
+    assert loaded.warnings == []
+    assert loaded.settings.fargate.security_groups == ("sg-0abc",)
+    assert loaded.settings.task_metadata.manager == "gitlab-ci"

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 import image_kinds
+import recorded_calls
 from init_calls import init
 from local_fargate import FARGATE, LocalFargate, local_fargate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-NOT_RECORDED = {"iam:PassRole", "ecs:TagResource"}
-"""No operations of their own: AWS asks for them in RunTask and RegisterTaskDefinition."""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +52,7 @@ def answers(fargate: LocalFargate, **more: str) -> dict[str, str]:
         "execution-role": "arn:aws:iam::123456789012:role/ecsTaskExecutionRole",
         "images": "no",
         "wide-reap": "no",
+        "logs": "no",
         "endpoint-url": fargate.url,
         "records": settings["TaskMetadata"]["Directory"],
         "ssh-user": settings["SSH"]["Username"],
@@ -80,12 +79,15 @@ def play(fargate: LocalFargate, directory: Path, given: dict[str, str], *then: s
     done = init(directory, **given)
     assert done.returncode == 0, done.stderr
     before = len(fargate.calls())
-    config = str(directory / "fargate.toml")
-    job = ["try", "--config", config, "--", "echo", "ran here"]
-    for command in (job, ["--config", config, *then]) if then else (job,):
+    config = directory / "fargate.toml"
+    commands = [["try", "--config", str(config), "--", "echo", "ran here"]]
+    if then:
+        commands.append(["--config", str(config), *then])
+    for command in commands:
+        mark = recorded_calls.mark(config, "custom" if command is commands[0] else then[0])
         done = subprocess.run(
             [*FARGATE, *command],
-            env=fargate.environment,
+            env=fargate.environment | mark,
             capture_output=True,
             text=True,
             timeout=150,
@@ -93,10 +95,14 @@ def play(fargate: LocalFargate, directory: Path, given: dict[str, str], *then: s
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "not allowed" not in done.stdout
+        # What was found within StartTimeout is not pruned.
+        text = (directory / "fargate.toml").read_text()
+        text = text.replace("[Fargate]\n", "[Fargate]\nStartTimeout = 1\n")
+        (directory / "fargate.toml").write_text(text)
     called = {call["operation"] for call in fargate.calls()[before:]}
     document = json.loads((directory / "policy.json").read_text())
     actions = {action for statement in document["Statement"] for action in statement["Action"]}
-    assert {action.partition(":")[2] for action in actions - NOT_RECORDED} == called
+    assert {action.partition(":")[2] for action in actions - recorded_calls.NOT_RECORDED} == called
     assert "iam:PassRole" in actions
     assert ("ecs:TagResource" in actions) == ("tags" in given)
 

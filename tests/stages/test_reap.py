@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import recorded_calls
 from driver_calls import JobCalls
-from fargate_driver import moment, owner
+from fargate_driver import host, moment
 from fargate_driver.cli import main
 from fargate_driver.commands import reap as reap_command
 from fargate_driver.moment import Moment
@@ -35,7 +36,10 @@ time.sleep(600)
 
 def reap(fargate: LocalFargate, *words: str) -> subprocess.CompletedProcess[str]:
     command = [*FARGATE, "--config", str(fargate.config), "reap", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    environment = os.environ | recorded_calls.mark(fargate.config, "reap")
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def new_job(fargate: LocalFargate, tmp_path: Path) -> JobCalls:
@@ -195,13 +199,13 @@ def here(age: float = 0, jump: float = 0, boot: str | None = None, **changes: An
         ({"age": 1, "jump": -DAY}, ""),
         ({"age": LONGEST + 1, "jump": -DAY}, "its time is up"),
         # Elsewhere nothing but the time of day is known.
-        ({"age": LONGEST + 1, "boot": "another", "machine": "another"}, "its time is up"),
-        ({"age": LONGEST + 1, "boot": "another", "machine": ""}, "its time is up"),
+        ({"age": LONGEST + 1, "boot": "another", "host": "another"}, "its time is up"),
+        ({"age": LONGEST + 1, "boot": "another", "host": ""}, "its time is up"),
         ({"boot": "another"}, "its host was restarted"),
-        ({"boot": "another", "machine": "another"}, ""),
-        ({"boot": "another", "machine": ""}, ""),
+        ({"boot": "another", "host": "another"}, ""),
+        ({"boot": "another", "host": ""}, ""),
         (
-            {"machine": "", "temporary": "/nowhere"},
+            {"host": "", "temporary": "/nowhere"},
             "gitlab-runner has removed its temporary directory",
         ),
         # A pid that another process has now.
@@ -216,5 +220,5 @@ def here(age: float = 0, jump: float = 0, boot: str | None = None, **changes: An
     ],
 )
 def test_evidence(changes: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "_read", lambda _path: "m")
+    monkeypatch.setattr(host, "known", lambda: "this host")
     assert why_over(here(**changes)) == why

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
-from local_fargate import LocalFargate, local_fargate, processes_in, until
+from local_fargate import LATER, LocalFargate, local_fargate, processes_in, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,7 +198,7 @@ def test_a_start_that_never_ends_ends_at_start_timeout(
 ) -> None:
     this = job()
     this.config = tmp_path / "short.toml"
-    text = fargate.config.read_text().replace("[Fargate]", "[Fargate]\nStartTimeout = 2")
+    text = fargate.config.read_text().replace("[Fargate]", "[Fargate]\nStartTimeout = 6")
     this.config.write_text(text)
     fargate.faults({"task": {"never_starts": True}})
     prepared = this.call("prepare")
@@ -318,7 +318,7 @@ def test_a_cancel_while_the_task_starts_stops_it(
         os.killpg(process.pid, signal.SIGTERM)
         begun = time.monotonic()
         _, stderr = process.communicate(timeout=60)
-    assert time.monotonic() - begun < 12
+    assert time.monotonic() - begun < 40
     assert process.returncode == 2
     assert "cancelled while the task started" in stderr
     assert "Traceback" not in stderr
@@ -338,7 +338,7 @@ def test_a_cancelled_script_ends_with_all_its_children(job: MakeJob) -> None:
         begun = time.monotonic()
         process.communicate(timeout=60)
     assert process.returncode == 2
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 50
     look = (
         "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -o 'sleep 87[6].'; echo looked"
     )
@@ -371,7 +371,7 @@ def _kill_master(directory: Path) -> None:
 def test_a_task_that_is_stopped_by_others_is_a_system_failure(
     fargate: LocalFargate, job: MakeJob
 ) -> None:
-    fargate.faults({"task": {"interrupt_after": 3, "grace": 0.1}})
+    fargate.faults({"task": {"interrupt_after": LATER, "grace": 0.1}})
     this = job()
     assert this.call("prepare").returncode == 0
     ran = this.call("run", this.script("echo begun; sleep 30; echo done"), "build_script")
@@ -397,9 +397,10 @@ def test_nothing_is_left_in_a_shared_tmp(tmp_path: Path) -> None:
 def test_a_start_that_goes_well_does_not_import_the_diagnosis(job: MakeJob) -> None:
     this = job()
     this.environment["PYTHONPROFILEIMPORTTIME"] = "1"
-    prepared = this.call("prepare")
-    assert prepared.returncode == 0
-    lines = [line for line in prepared.stderr.splitlines() if line.startswith("import time:")]
+    with this.start("prepare") as process:
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0
+    lines = [line for line in stderr.splitlines() if line.startswith("import time:")]
     imported = {line.rpartition("|")[2].strip() for line in lines}
     assert "fargate_driver.stages.starting" in imported
     assert {name for name in imported if "verdict" in name or "diagnosis" in name} == set()

@@ -13,7 +13,7 @@ import pytest
 from driver_calls import JobCalls
 from fargate_driver import jobs, records
 from fargate_driver.ecs.client import Ecs
-from local_fargate import LocalFargate, local_fargate, processes_in
+from local_fargate import LATER, LocalFargate, local_fargate, processes_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,16 +87,16 @@ def test_a_cancel_while_disconnected_ends_the_script(fargate: LocalFargate, job:
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ({"interrupt_after": 3.0, "grace": 0.1}, "SpotInterruption"),
+        ({"interrupt_after": LATER, "grace": 0.1}, "SpotInterruption"),
         (
             {
-                "container_exits_after": 3.0,
+                "container_exits_after": LATER,
                 "exit_code": 137,
                 "container_reason": "OutOfMemoryError: Container killed due to memory usage",
             },
             "OutOfMemoryError",
         ),
-        ({"container_exits_after": 3.0, "exit_code": 1}, "EssentialContainerExited"),
+        ({"container_exits_after": LATER, "exit_code": 1}, "EssentialContainerExited"),
     ],
 )
 def test_the_end_of_the_task_is_told_apart(
@@ -130,7 +130,7 @@ def test_a_task_that_somebody_stops(fargate: LocalFargate, job: JobCalls) -> Non
 def test_a_silent_network_is_noticed_within_a_minute_and_ends_with_the_task(
     fargate: LocalFargate, job: JobCalls
 ) -> None:
-    fargate.faults({"task": {"blackhole_after": 2.0}})
+    fargate.faults({"task": {"blackhole_after": LATER}})
     assert job.call("prepare").returncode == 0
     begun = time.monotonic()
     script = job.script("while sleep 1; do echo tick; done")
@@ -138,7 +138,7 @@ def test_a_silent_network_is_noticed_within_a_minute_and_ends_with_the_task(
         assert process.stderr
         line = process.stderr.readline()
         assert "the SSH connection was lost: Timeout, server" in line
-        assert time.monotonic() - begun < 60
+        assert time.monotonic() - begun < LATER + 60
         stop_task(fargate, "nobody hears it")
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 2

@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from fargate_driver.ecs.endpoint import is_loopback
+from fargate_driver.ecs import answers
+from fargate_driver.ecs.endpoint import endpoint_for, is_loopback
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 from fargate_driver.ecs.session import session_for
+from fargate_driver.errors import DriverError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -44,6 +45,8 @@ class Ecs:
         self._longest_attempt = longest_attempt
         self._uncertain = False
         """Whether an attempt of the latest call may have had its effect unheard."""
+        self._sent = False
+        """Whether the latest attempt came as far as to be sent."""
         self._session = session_for(target)
         self._ecs = self._client("ecs")
 
@@ -95,8 +98,8 @@ class Ecs:
     def tasks_of_conflict(self, error: EcsError) -> list[str]:
         """ARNs of the tasks that a ConflictException names (API_RunTask, Errors)."""
         answer = getattr(error.__cause__, "response", {})
-        arns: list[str] = answer.get("resourceIds") or []
-        return arns
+        arns = answer.get("resourceIds")
+        return [arn for arn in arns if isinstance(arn, str)] if isinstance(arns, list) else []
 
     def describe_task(self, task_arn: str) -> dict[str, Any] | None:
         """Call DescribeTasks for one task.
@@ -164,11 +167,11 @@ class Ecs:
                 return
             raise
 
-    def list_tasks(self, started_by: str) -> list[str]:
+    def list_tasks(self, **filters: str) -> list[str]:
         """Call ListTasks, which the default IAM policy need not allow.
 
         Args:
-            started_by: RunTask's startedBy; ListTasks matches it exactly.
+            filters: such as startedBy, RunTask's own, or family; ListTasks matches them exactly.
 
         Returns:
             ARNs of the tasks that are to run (desiredStatus RUNNING).
@@ -177,7 +180,7 @@ class Ecs:
             EcsError: the call failed.
         """
         arns: list[str] = []
-        parameters = {"cluster": self.target.cluster, "startedBy": started_by}
+        parameters = {"cluster": self.target.cluster, **filters}
         while True:
             answer = self._call(self._ecs.list_tasks, "ListTasks", parameters)
             arns += answer["taskArns"]
@@ -342,7 +345,7 @@ class Ecs:
         return answer["events"], answer["nextForwardToken"]
 
     def _client(self, service: str, region: str | None = None) -> Any:
-        endpoint = self.target.endpoint_url
+        endpoint = endpoint_for(service, self.target.endpoint_url)
         config = Config(
             connect_timeout=min(self._longest_attempt, 10),
             read_timeout=self._longest_attempt,
@@ -352,11 +355,19 @@ class Ecs:
             proxies={} if is_loopback(endpoint) else None,
         )
         try:
-            return self._session.create_client(
+            client = self._session.create_client(
                 service, region_name=region, endpoint_url=endpoint, config=config
             )
-        except (BotoCoreError, ValueError) as e:
-            raise EcsError(f"AWS's {service.upper()} client can't be set up: {e}", service) from e
+        except Exception as e:
+            from fargate_driver.ecs.explain import said
+
+            text = f"AWS's {service.upper()} client can't be set up: {said(e)}"
+            raise EcsError(text, service, refused=True) from e
+        client.meta.events.register("before-send", self._note_sent)
+        return client
+
+    def _note_sent(self, **_: Any) -> None:
+        self._sent = True
 
     def _call(
         self,
@@ -371,13 +382,18 @@ class Ecs:
         pause = _FIRST_PAUSE
         self._uncertain = False
         while True:
+            self._sent = False
             try:
                 answer = method(**parameters)
-            except (ClientError, BotoCoreError) as e:
+                answers.check(method.__self__, operation.rpartition(":")[2], answer)
+            except DriverError:
+                raise  # of what is done before a launch
+            except Exception as e:  # botocore's parsers raise anything at odd answers
                 # Calls that go well pay nothing for the diagnosis.
-                from fargate_driver.ecs.explain import explain
+                from fargate_driver.ecs.explain import Call, explain
 
-                error, again_until = explain(e, operation, begun, self._deadline, chosen)
+                call = Call(operation, begun, self._deadline, self._sent, chosen)
+                error, again_until = explain(e, call)
                 CALLS[operation, error.code or "no_answer"] += 1
                 self._uncertain = self._uncertain or not error.refused
                 error.refused = not self._uncertain

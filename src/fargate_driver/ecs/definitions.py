@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fargate_driver.ecs import pace
-from fargate_driver.ecs.derive import Base
+from fargate_driver.ecs.base_definition import Base
 from fargate_driver.ecs.errors import StartTimeoutError
 
 if TYPE_CHECKING:

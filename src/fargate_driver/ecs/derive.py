@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fargate_driver.ecs import reference
 from fargate_driver.ecs.patterns import matches
 from fargate_driver.errors import DriverError, JobConfigurationError
 
 if TYPE_CHECKING:
+    from fargate_driver.ecs.base_definition import Base
     from fargate_driver.gitlab.images import JobImages
     from fargate_driver.gitlab.services import Service
     from fargate_driver.settings import Settings
@@ -33,52 +34,10 @@ _DEFAULT_CPU, _DEFAULT_MEMORY = 1024, 2048
 _STOP_TIMEOUT = 120
 """Seconds from SIGTERM to SIGKILL, the most that Fargate gives: when Spot capacity is taken back, a
 running stage may use them (the tools' init goes on for as long as one runs)."""
-_FORM = 1
+_FORM = 2
 """To be raised when a base task definition is merged in another way than before."""
 _MOST_CONTAINERS = 10
 """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html"""
-_KEPT = (
-    "executionRoleArn",
-    "taskRoleArn",
-    "cpu",
-    "memory",
-    "ephemeralStorage",
-    "runtimePlatform",
-    "proxyConfiguration",
-)
-_KEPT_OF_JOB_CONTAINER = (
-    "cpu",
-    "memory",
-    "memoryReservation",
-    "environment",
-    "environmentFiles",
-    "secrets",
-    "mountPoints",
-    "volumesFrom",
-    "dependsOn",
-    "linuxParameters",
-    "ulimits",
-    "logConfiguration",
-    "systemControls",
-    "dockerLabels",
-    "stopTimeout",
-    "readonlyRootFilesystem",
-)
-"""The rest of it is about the image that it had: entrypoint, health check, user, ports."""
-
-
-class Base(NamedTuple):
-    """The task definition to derive from.
-
-    Attributes:
-        arn: With its revision, which never changes.
-        content: As DescribeTaskDefinition shows it.
-        tags: As DescribeTaskDefinition shows them; only where they are to be copied to tasks.
-    """
-
-    arn: str
-    content: dict[str, Any]
-    tags: list[dict[str, str]]
 
 
 def derive(
@@ -94,10 +53,15 @@ def derive(
 
     Raises:
         JobConfigurationError: The job has too many services.
-        DriverError: The base takes names that the driver needs.
+        DriverError: The base takes names that the driver needs, or its other containers all of the
+            task.
     """
     request = _task(config, architecture, base)
-    template, others = _split(config, base)
+    name = config.fargate.container_name
+    template, others = {}, []
+    if base:
+        template = base.job_container(name, int(request["cpu"]), int(request["memory"]))
+        others = base.others(name)
     containers = [
         *_own(config, images, template),
         *(_service(config, service, template) for service in images.services),
@@ -124,8 +88,7 @@ def derive(
 def _task(config: Settings, architecture: str | None, base: Base | None) -> dict[str, Any]:
     """All but the containers."""
     images = config.images
-    content = base.content if base else {}
-    request: dict[str, Any] = {name: content[name] for name in _KEPT if content.get(name)}
+    request: dict[str, Any] = base.task() if base else {}
     request |= {"networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"]}
     for name, value, default in (
         ("cpu", images.cpu, _DEFAULT_CPU),
@@ -149,31 +112,13 @@ def _task(config: Settings, architecture: str | None, base: Base | None) -> dict
     if architecture or images.architecture:
         platform["cpuArchitecture"] = architecture or images.architecture
     request["runtimePlatform"] = platform
-    volumes = content.get("volumes", [])
+    volumes = base.content.get("volumes", []) if base else []
     for volume in (_TOOLS_VOLUME, _BUILDS_VOLUME, _CACHE_VOLUME):
         if any(other.get("name") == volume for other in volumes):
             raise _taken(config, f"a volume named {volume}")
         request.setdefault("volumes", []).append({"name": volume})
     request["volumes"] += volumes
     return request
-
-
-def _split(config: Settings, base: Base | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What the base says about the job's container, and its other containers."""
-    template: dict[str, Any] = {}
-    others = []
-    for container in base.content.get("containerDefinitions", []) if base else []:
-        if container.get("name") == config.fargate.container_name:
-            template = {k: container[k] for k in _KEPT_OF_JOB_CONTAINER if k in container}
-        else:
-            others.append(container)
-    if "linuxParameters" in template:
-        # The driver's own init has to be the first process.
-        template["linuxParameters"] = {
-            **template["linuxParameters"],
-            "initProcessEnabled": False,
-        }
-    return template, others
 
 
 def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-import socket
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from fargate_driver import host
 from fargate_driver.ecs.pace import Rate
 from fargate_driver.ecs.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fargate_driver.settings import Capacity, Settings
+    from fargate_driver.settings import Capacity, Settings, TaskMetadata
 
 RATE = Rate(per_second=15.0, burst=5)
 """Calls of RunTask by one host. AWS allows an account 20 a second in a Region
@@ -29,6 +30,7 @@ def request(
     *,
     definition: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Make the parameters of RunTask for one launch.
 
@@ -43,6 +45,7 @@ def request(
         definition: the task definition where it is not that of the configuration.
         overrides: more for RunTask's `overrides`; its containerOverrides, where it has them, take
             the place of those that are made here.
+        limits: of the container, in place of those of its definition.
 
     Returns:
         Parameters as in https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html,
@@ -64,11 +67,12 @@ def request(
                 {
                     "name": fargate.container_name,
                     "environment": [{"name": "SSH_PUBLIC_KEY", "value": public_key}],
+                    **(limits or {}),
                 }
             ],
             **(overrides or {}),
         },
-        "startedBy": started_by(str(settings.task_metadata.directory)),
+        "startedBy": started_by(settings.task_metadata),
         "clientToken": uuid.uuid4().hex,
     }
     if fargate.platform_version:
@@ -104,19 +108,20 @@ def target(settings: Settings) -> Target:
     return Target(fargate.region, fargate.cluster, fargate.endpoint_url, fargate.assume_role)
 
 
-def started_by(directory: str) -> str:
+def started_by(records: TaskMetadata) -> str:
     """Name this manager, the same for all of its tasks.
 
-    A manager is a host with a directory of records: tasks of either are told apart from those of
-    other managers in the same cluster.
+    A manager is a host, or what goes by the name that `Manager` gives, with a directory of records:
+    tasks of either are told apart from those of other managers in the same cluster.
 
     Args:
-        directory: `[TaskMetadata] Directory`, absolute.
+        records: `[TaskMetadata]`.
 
     Returns:
         At most 128 letters, digits, hyphens and slashes, as RunTask's startedBy takes.
     """
-    host = socket.gethostname()
-    readable = re.sub(r"[^A-Za-z0-9-]+", "-", host)[:64]
-    digest = hashlib.sha256(f"{host}\0{directory}".encode()).hexdigest()[:12]
+    name = records.manager or os.uname().nodename
+    who = records.manager or host.identity()
+    readable = re.sub(r"[^A-Za-z0-9-]+", "-", name)[:64]
+    digest = hashlib.sha256(f"{who}\0{records.directory}".encode()).hexdigest()[:12]
     return f"gitlab-fargate-driver/{readable}/{digest}"

@@ -26,7 +26,13 @@ _NAMED = 3
 
 
 def overrides(
-    config: Settings, images: JobImages, public_key: str, lifetime: int, task: Mapping[str, Any]
+    config: Settings,
+    images: JobImages,
+    public_key: str,
+    lifetime: int,
+    *,
+    task: Mapping[str, Any],
+    limits: Mapping[str, int],
 ) -> dict[str, Any]:
     """Make the `overrides` of RunTask.
 
@@ -36,6 +42,7 @@ def overrides(
         public_key: The job's public key, one line.
         lifetime: Seconds after which the task ends by itself, whoever forgets it.
         task: What is overridden for the whole task, as the job's choices have it.
+        limits: Of the job's container, in place of those of its definition.
 
     Raises:
         JobConfigurationError: It is longer than ECS takes.
@@ -48,6 +55,7 @@ def overrides(
         {"name": name, "environment": environment}
         for name in (config.fargate.container_name, HELPER_CONTAINER)
     ]
+    containers[0] |= limits
     for service in images.services:
         own = _service(service)
         if own:

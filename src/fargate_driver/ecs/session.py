@@ -24,8 +24,20 @@ def session_for(target: Target) -> Any:
         target: where ECS is called.
 
     Raises:
-        EcsError: there are no credentials to assume its role with.
+        EcsError: there are no credentials to assume its role with, or they can't be read.
     """
+    try:
+        return _session_for(target)
+    except EcsError:
+        raise
+    except Exception as e:
+        # Whatever can be wrong with files and programs that others write.
+        from fargate_driver.ecs.explain import said
+
+        raise EcsError(f"no AWS credentials: {said(e)}", "credentials", refused=True) from e
+
+
+def _session_for(target: Target) -> Any:
     session = botocore.session.Session()
     session.set_config_variable("region", target.region)
     if is_loopback(target.endpoint_url):

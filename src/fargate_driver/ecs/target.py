@@ -9,7 +9,7 @@ class Target:
     Args:
         region: the AWS Region's name.
         cluster: the cluster's name or ARN.
-        endpoint_url: another endpoint for ECS and EC2 than AWS's own, or None.
+        endpoint_url: another endpoint for ECS than AWS's own, or None (endpoint.py has the rule).
         assume_role: the ARN of a role to call ECS with, or None.
     """
 

@@ -1100,6 +1100,18 @@ ROWS: Final[tuple[Row, ...]] = (
         where=Where.API,
     ),
     Row(
+        "answer-odd",
+        "what answered {operation} is not AWS",
+        Fault.NETWORK,
+        "see what is between the manager and AWS: a proxy or a portal (HTTPS_PROXY, NO_PROXY), or"
+        " another server at EndpointURL",
+        Retry.WAIT,
+        "the answer is none of AWS's: HTTP 403 without an error code, text/html",
+        _COMMON,
+        text=r"^the answer is none of AWS's: ",
+        where=Where.API,
+    ),
+    Row(
         "parameters-invalid",
         "a parameter of {operation} has the wrong form",
         Fault.CONFIGURATION,

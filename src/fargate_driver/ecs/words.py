@@ -6,12 +6,21 @@ import re
 
 _LONGEST_VALUE = 300
 """Characters of a value that is filled into a sentence; ARNs are shorter."""
-_SECRET = re.compile(
-    r"(X-Amz-(?:Security-Token|Signature|Credential)(?:=|%3D))[^&\s\"']*", re.IGNORECASE
+_SECRETS = re.compile(
+    r"(?P<kept>(?:X-Amz-(?:Signature|Credential)(?:=|%3D)|\b(?:Credential|Signature)="
+    r"|security-?_?token(?:=|%3D|[\"']?\s*[:=]\s*[\"']?)"
+    r"|(?:secret_?access_?key|session_?token)[\"']?\s*[:=]\s*[\"']?))[^&\s\"',;]+"
+    r"|\beyJ[\w-]{8,}\.[\w.-]+"
+    r"|The Canonical String for this request.*"
+    r"|'[^']*'(?= not a valid key=value pair)",
+    re.IGNORECASE,
 )
-"""What makes a presigned URL of S3 a key to it
-(https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html). Registries redirect
-to such URLs, and CannotPullContainerError quotes them."""
+"""What gives access: the signature and token of presigned URLs
+(https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html), to which registries
+redirect and which CannotPullContainerError quotes; the signed headers that AWS quotes where a
+signature doesn't fit
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html); a web
+identity's token (RFC 7519); and keys by name."""
 _IMAGE = re.compile(
     r"(?:failed to resolve ref(?:erence)?|pull access denied for|cannot pull|pull image|repository)"
     r" [\"'\u2018]?((?=[^\s]*[./:])[\w.][\w.:/@-]{0,400})",
@@ -27,10 +36,10 @@ def one_line(text: str, longest: int) -> str:
         longest: characters at most; what is longer ends in an ellipsis.
 
     Returns:
-        One line without control characters, without what gives access to presigned URLs.
+        One line without control characters, without what gives access to AWS.
     """
     spaced = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
-    line = _SECRET.sub(r"\1…", " ".join(spaced.split()))
+    line = _SECRETS.sub(lambda found: f"{found['kept'] or ''}…", " ".join(spaced.split()))
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 

@@ -35,7 +35,7 @@ _ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64", "linux/arm64/
 _PLAIN = {"", "sh", "/bin/sh", "bash", "/bin/bash", "/usr/bin/bash", "-c", "/usr/bin/env"}
 """Words of an entrypoint that only opens a shell, which the driver does anyway."""
 _LONGEST_HOSTS = 3000
-"""Characters of all names together, which become one line of /etc/hosts."""
+"""Characters of all names together, which have to fit into the command of a container."""
 
 
 @dataclass(frozen=True, slots=True)

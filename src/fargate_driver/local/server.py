@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _CREDENTIAL = re.compile(r"Credential=[^/\s]+/[0-9]{8}/([a-z0-9-]+)/[a-z0-9-]+/aws4_request")
 _STATUS = {"ServerException": 500, "InternalFailure": 500, "ServiceUnavailable": 503}
+_APPLICATION = re.compile(r"(?:^|\s)app/(\S{1,50})")
+"""Who calls, as AWS's SDKs have it: https://docs.aws.amazon.com/sdkref/latest/guide/feature-appid.html"""
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends RST in place of FIN
 
 _log = logging.getLogger(__name__)
@@ -88,7 +90,7 @@ class Api:
         query = {} if target else dict(parse_qsl(body.decode(errors="replace")))
         operation = (target or query.get("Action", "")).rpartition(".")[2]
         call = {"time": time.time(), "operation": operation, "outcome": "pending"}
-        self._calls.append(call | {"source": "driver"})
+        self._calls.append(call | {"source": _source(request)})
         call = self._calls[-1]
         try:
             region = _region(request)
@@ -202,6 +204,12 @@ def _region(request: web.Request) -> str:
             "IncompleteSignatureException", "The Authorization header has no credential scope."
         )
     return match[1]
+
+
+def _source(request: web.Request) -> str:
+    """The application ID of a call that has one, else the only caller that is expected."""
+    found = _APPLICATION.search(request.headers.get("User-Agent", ""))
+    return found[1] if found else "driver"
 
 
 def _failed(error: ApiError, *, json_protocol: bool) -> web.Response:

@@ -35,8 +35,9 @@ FAMILIES = {
         ("result", "verdict"),
     ),
     JOBS: Family(
-        "Jobs that had a task and are over. outcome: success, script_failure, system_failure,"
-        " canceled or reaped; verdict: why the task ended before its job.",
+        "Jobs that had a task and are over. outcome, as gitlab-runner saw it: success,"
+        " script_failure, system_failure or canceled (timed out too); reaped where nobody cleaned"
+        " up. verdict: why the task ended before its job.",
         ("outcome", "verdict"),
     ),
     PHASE: Family(
@@ -54,6 +55,6 @@ FAMILIES = {
         "Attempts of AWS API calls. outcome: ok, or AWS's error code, or no_answer.",
         ("operation", "outcome"),
     ),
-    REAPED: Family("Jobs whose task was ended because nobody cleaned up.", ()),
+    REAPED: Family("Tasks that were ended because nobody cleaned up.", ()),
 }
 ALIVE_HELP = "Jobs of this host that have a task now, as of the last change."

@@ -1,4 +1,8 @@
-"""What prepare, cleanup and sweeps add to the metrics."""
+"""What prepare, cleanup, sweeps and reap add to the metrics.
+
+Each returns why the textfile could not be updated, as one line, and "" where it was: no job depends
+on it, and who calls knows where to tell.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fargate_driver.ecs.client import CALLS
 from fargate_driver.gitlab.stages import is_known
-from fargate_driver.metrics import families, textfile
+from fargate_driver.metrics import families, outcome, textfile
 from fargate_driver.metrics.events import Events
 
 if TYPE_CHECKING:
@@ -15,12 +19,8 @@ if TYPE_CHECKING:
 
     from fargate_driver.metrics.results import Results
 
-_OUTCOMES = {"success": "success", "failed": "script_failure", "canceled": "canceled"}
-"""By GitLab's CI_JOB_STATUS, as cleanup finds it
-(https://docs.gitlab.com/ci/variables/predefined_variables/)."""
 
-
-def started(text_file: Path, directory: str, phases: Mapping[str, float]) -> None:
+def started(text_file: Path, directory: str, phases: Mapping[str, float]) -> str:
     """Count a start that went well.
 
     Args:
@@ -32,10 +32,10 @@ def started(text_file: Path, directory: str, phases: Mapping[str, float]) -> Non
     events.count(families.STARTS, "started", "")
     for phase, seconds in phases.items():
         events.observe(families.PHASE, seconds, phase.lower().replace(" ", "_"))
-    _save(text_file, events, directory)
+    return _save(text_file, events, directory)
 
 
-def not_started(text_file: Path, directory: str, error: BaseException, *, canceled: bool) -> None:
+def not_started(text_file: Path, directory: str, error: BaseException, *, canceled: bool) -> str:
     """Count a start that failed.
 
     Args:
@@ -47,10 +47,12 @@ def not_started(text_file: Path, directory: str, error: BaseException, *, cancel
     events = Events()
     verdict = "" if canceled else _verdict(error)
     events.count(families.STARTS, "canceled" if canceled else "failed", verdict)
-    _save(text_file, events, directory)
+    return _save(text_file, events, directory)
 
 
-def over(results: Results, directory: str, status: str, *, reaped: bool = False) -> None:
+def over(
+    results: Results, directory: str, status: str, *, reaped: bool = False, ended: bool = True
+) -> str:
     """Count a job that is over.
 
     Args:
@@ -58,23 +60,32 @@ def over(results: Results, directory: str, status: str, *, reaped: bool = False)
         directory: `[TaskMetadata] Directory`.
         status: CI_JOB_STATUS, "" where unknown.
         reaped: whether nobody cleaned up.
+        ended: whether nothing of it is left; a task that could not be stopped is.
     """
     events = Events()
-    outcome = _OUTCOMES.get(status, "system_failure")
-    if outcome == "script_failure" and not _script_failed(results):
-        outcome = "system_failure"
-    events.count(families.JOBS, "reaped" if reaped else outcome, results.verdict)
-    if reaped:
+    if not results.settled:
+        how = "reaped" if reaped else outcome.of([(s, r) for s, _, r in results.stages], status)
+        events.count(families.JOBS, how, results.verdict)
+    if reaped and ended:
         events.count(families.REAPED)
     for stage, seconds, _ in results.stages:
         events.observe(families.STAGE, seconds, stage if is_known(stage) else "step")
-    _save(Path(results.text_file), events, directory)
+    for operation, answer, n in results.calls:
+        events.count(families.AWS_CALLS, operation, answer, by=n)
+    return _save(Path(results.text_file), events, directory)
 
 
-def _script_failed(results: Results) -> bool:
-    return not results.lost and any(
-        result not in ("0", "canceled") for _, _, result in results.stages
-    )
+def reap(text_file: Path, directory: str, *, orphans: int) -> str:
+    """Count what a call of reap did beside ending jobs that have a record.
+
+    Args:
+        text_file: `[Metrics] TextFile`.
+        directory: `[TaskMetadata] Directory`.
+        orphans: tasks without a record that it stopped.
+    """
+    events = Events()
+    events.count(families.REAPED, by=orphans)
+    return _save(text_file, events, directory)
 
 
 def _verdict(error: BaseException) -> str:
@@ -87,8 +98,8 @@ def _verdict(error: BaseException) -> str:
     return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
 
 
-def _save(text_file: Path, events: Events, directory: str) -> None:
-    for (operation, outcome), n in CALLS.items():
-        events.count(families.AWS_CALLS, operation, outcome, by=n)
+def _save(text_file: Path, events: Events, directory: str) -> str:
+    for (operation, answer), n in CALLS.items():
+        events.count(families.AWS_CALLS, operation, answer, by=n)
     CALLS.clear()
-    textfile.save(text_file, events, directory)
+    return textfile.save(text_file, events, directory)

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False  # as in gitlab/exits.py
+if TYPE_CHECKING:
+    from collections import Counter
+
 _NAME = "results"
+
+LOST = "lost"
+CANCELED = "canceled"
+"""Results of a stage that are no exit code of its script: a system failure, a stage that was
+stopped."""
 
 
 def begin(directory: str, text_file: str) -> None:
@@ -32,7 +41,7 @@ def note_stage(directory: str, stage: str, seconds: float, result: str) -> None:
         directory: the job's directory.
         stage: as gitlab-runner names it.
         seconds: how long it took.
-        result: the script's exit code, "canceled" or "lost".
+        result: what gitlab-runner was told: the script's exit code, CANCELED or LOST.
     """
     _note(directory, f"stage\t{' '.join(stage.split())}\t{seconds:.3f}\t{result}\n")
 
@@ -45,6 +54,32 @@ def note_verdict(directory: str, verdict: str) -> None:
         verdict: the verdict's name.
     """
     _note(directory, f"verdict\t{verdict}\n")
+
+
+def note_calls(directory: str, calls: Counter[tuple[str, str]]) -> None:
+    """Move a stage's calls of AWS to where cleanup counts them.
+
+    Args:
+        directory: the job's directory.
+        calls: how many, by operation and outcome; empty afterwards.
+    """
+    for (operation, outcome), n in calls.items():
+        _note(directory, f"calls\t{operation}\t{outcome}\t{n}\n")
+    calls.clear()
+
+
+def settle(directory: str, text_file: str) -> None:
+    """Note that the job is counted, although something is left of it; what fails is left out.
+
+    Args:
+        directory: the job's directory, emptied of what its stages left.
+        text_file: `[Metrics] TextFile`.
+    """
+    try:
+        begin(directory, text_file)
+    except OSError:
+        return
+    _note(directory, "settled\n")
 
 
 def _note(directory: str, line: str) -> None:
@@ -66,20 +101,19 @@ class Results:
     Attributes:
         text_file: `[Metrics] TextFile`.
         stages: name, seconds and result of each.
+        calls: the stages' calls of AWS: operation, outcome, how many.
         verdict: why the task ended before its job; "" where it didn't, or nobody knows.
+        settled: whether the job is counted already.
     """
 
-    __slots__ = ("stages", "text_file", "verdict")
+    __slots__ = ("calls", "settled", "stages", "text_file", "verdict")
 
     def __init__(self, text_file: str) -> None:
         self.text_file = text_file
         self.stages: list[tuple[str, float, str]] = []
+        self.calls: list[tuple[str, str, int]] = []
         self.verdict = ""
-
-    @property
-    def lost(self) -> bool:
-        """Whether a stage ended without a verdict of its script."""
-        return any(result == "lost" for _, _, result in self.stages)
+        self.settled = False
 
 
 def load(directory: str) -> Results | None:
@@ -101,8 +135,13 @@ def load(directory: str) -> Results | None:
                 elif found and kind == "stage":
                     stage, seconds, result = values
                     found.stages.append((stage, float(seconds), result))
+                elif found and kind == "calls":
+                    operation, outcome, n = values
+                    found.calls.append((operation, outcome, int(n)))
                 elif found and kind == "verdict":
                     found.verdict = values[0]
+                elif found and kind == "settled":
+                    found.settled = True
     except (OSError, ValueError):
         return found
     return found

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import time
 from pathlib import Path
@@ -24,21 +23,21 @@ if TYPE_CHECKING:
 
     from fargate_driver.metrics.events import Events
 
-_LOGGER = logging.getLogger(__name__)
 _PATIENCE = 30.0
 """Seconds to wait for other processes. Each holds the lock for milliseconds; one that is stopped by
 a debugger must not stop all jobs."""
 
 
-def save(path: Path, events: Events, directory: str) -> None:
+def save(path: Path, events: Events, directory: str) -> str:
     """Add to what is counted, and write the textfile anew.
-
-    No job depends on it: what fails is a warning of the operator's log.
 
     Args:
         path: `[Metrics] TextFile`.
         events: what to add.
         directory: `[TaskMetadata] Directory`, whose records tell which tasks are alive.
+
+    Returns:
+        What went wrong, as one line; "" where all went well.
     """
     # Its import takes longer than all else, and nobody shall wait for it.
     from fargate_driver.metrics.render import render
@@ -46,28 +45,29 @@ def save(path: Path, events: Events, directory: str) -> None:
     try:
         with _locked(path.with_name(f"{path.name}.lock")):
             kept = path.with_name(f"{path.name}.state")
-            state = _load(kept)
+            state, problem = _load(kept)
             state.add(events)
             state.alive[directory] = _alive(directory)
             _replace(kept, state.dump().encode())
             _replace(path, render(state))
     except (OSError, DriverError) as e:
-        _LOGGER.warning("[Metrics] TextFile %s: can't be updated: %s", path, e)
+        reason = e.strerror if isinstance(e, OSError) and e.strerror else e
+        return f"[Metrics] TextFile {path}: can't be updated: {reason}"
+    return problem
 
 
 def _alive(directory: str) -> int:
     return sum(Path(job, jobs.RECORD).exists() for job in jobs.all_directories(directory))
 
 
-def _load(path: Path) -> State:
+def _load(path: Path) -> tuple[State, str]:
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8")), ""
     except FileNotFoundError:
-        return State()
+        return State(), ""
     except ValueError as e:
         # As after a restart of any process with counters: Prometheus' rate() takes it well.
-        _LOGGER.warning("%s: %s; counting anew", path, e)
-        return State()
+        return State(), f"{path}: {e}; counting anew"
 
 
 @contextlib.contextmanager

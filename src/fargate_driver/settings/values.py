@@ -35,6 +35,7 @@ PLATFORM_VERSION = "LATEST|[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}"
 PROVIDER = "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}"
 CONTAINER = "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}"
 ROLE = ARN.format(service="iam", region="", resource="role/[!-~]{1,512}")
+MANAGER = "[A-Za-z0-9-]{1,64}"
 USER = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Tag.html
 TAG_TEXT = re.compile(r"[\w .:/=+@-]*")
@@ -132,9 +133,9 @@ def metrics_file(value: Any) -> Path:
 
 
 def level(value: str) -> str:
-    """One of LEVELS in any letter case; `warn` is a warning."""
+    """One of LEVELS in any letter case, or another name that the Go driver's log has for one."""
     lower = value.lower()
-    lower = "warning" if lower == "warn" else lower
+    lower = {"warn": "warning", "trace": "debug"}.get(lower, lower)
     if lower not in LEVELS:
         raise ValueError(f"{shown(value)} is no level")
     return lower

@@ -53,9 +53,17 @@ subnets = _list_of(values.SUBNET, 16, "up to 16 subnet ids (subnet-…), with co
 security_groups = _list_of(
     values.SECURITY_GROUP, 5, "up to 5 security group ids (sg-…), with commas between"
 )
-# 64 characters for the names of roles (API_CreateRole), of which "-task-execution" takes 15.
+# 64 characters for the names of roles (API_CreateRole), of which Region and "execution" take 26.
 cluster = _matching(
-    "[A-Za-z][A-Za-z0-9_-]{0,48}", "up to 49 letters, digits, - and _, a letter first"
+    "[A-Za-z][A-Za-z0-9_-]{0,37}", "up to 38 letters, digits, - and _, a letter first"
+)
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html
+log_group = _matching("[A-Za-z0-9_./#-]{1,512}", "a log group's name, of letters, digits and _./#-")
+package = _matching(
+    r"(git\+)?https://[A-Za-z0-9.:-]{1,253}/[A-Za-z0-9_.~/+@=#-]{1,400}"
+    r"|[A-Za-z0-9][A-Za-z0-9_.-]{0,100}==[A-Za-z0-9.+!-]{1,50}",
+    "what pip installs it from: an https:// address of a wheel, git+https:// of a repository, or"
+    " NAME==VERSION where an index has it",
 )
 family = _matching(
     "[A-Za-z0-9_][A-Za-z0-9_-]{0,254}", "the family of a task definition, no revision"

@@ -26,6 +26,8 @@ def contents(plan: Plan) -> dict[str, str]:
         found["cloudformation.yaml"] = infrastructure.cloudformation(plan)
     elif plan.infrastructure == "terraform":
         found["main.tf"] = infrastructure.terraform(plan)
+    if plan.manager == "fargate":
+        found["manager.Dockerfile"] = infrastructure.dockerfile(plan)
     return found
 
 

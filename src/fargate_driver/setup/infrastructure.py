@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver import __version__
 from fargate_driver.setup import toml
 from fargate_driver.setup.policy import policy
 from fargate_driver.setup.render import render
@@ -40,10 +39,15 @@ def terraform(plan: Plan) -> str:
     )
 
 
+def dockerfile(plan: Plan) -> str:
+    """Make the source of the image of a manager that runs on Fargate."""
+    return render("manager.Dockerfile", set(), {"driver_package": str(plan.driver_package)})
+
+
 def _chosen(plan: Plan) -> set[str]:
     names = {
         "images": plan.images,
-        "repository": plan.images and bool(plan.helper_repository),
+        "repository": bool(plan.own_repository(plan.helper_image)),
         "task_role": bool(plan.task_role),
         "hosted": plan.manager != "none",
         "ec2": plan.manager == "ec2",
@@ -62,14 +66,13 @@ def _words(plan: Plan, *, security_group: str, runner_version: str) -> dict[str,
         "region": plan.region,
         "vpc": str(plan.vpc),
         "subnets": json.dumps(plan.subnets),
-        "manager_subnet": plan.subnets[0],
         "manager_cidr": str(plan.manager_cidr),
         "assign_public_ip": "ENABLED" if plan.public_ip == "outbound" else "DISABLED",
         "assign_public_ip_tf": json.dumps(plan.public_ip == "outbound"),
         "cluster": plan.cluster,
         "first_port": str(plan.ssh_ports[0]),
         "last_port": str(plan.ssh_ports[-1]),
-        "repository": plan.helper_repository or "",
+        "repository": plan.own_repository(plan.helper_image) or "",
         "execution_role": plan.execution_role_name,
         "task_definition": str(plan.task_definition),
         "task_role": str(plan.task_role),
@@ -77,13 +80,14 @@ def _words(plan: Plan, *, security_group: str, runner_version: str) -> dict[str,
         "manager_image": str(plan.manager_image),
         "token_secret": str(plan.token_secret),
         "limit": str(plan.limit),
-        "version": __version__,
+        "driver_package": str(plan.driver_package),
         "runner_version": runner_version,
         "trust_tasks": _document(_trust("ecs-tasks")),
         "trust_manager": _document(_trust(service)),
         "policy": _document(policy(plan.features, plan.scope)),
         "execution_policy": _document(_of(*_pulls(plan), _logs(plan))),
         "token_policy": _document(_of(_token(plan))),
+        "session_policy": _document(_of(_session())),
         "manager_execution_policy": _document(_of(*_pulls(plan), _logs(plan), _token(plan))),
         "fargate_toml": toml.fargate_toml(plan, security_group),
         "runner_config": toml.runner_config(
@@ -117,12 +121,10 @@ def _pulls(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _logs(plan: Plan) -> dict[str, Any]:
-    group = f"/gitlab-fargate/{plan.cluster}"
-    prefix = f"arn:{plan.partition}:logs:{plan.region}:{plan.account}"
     return {
         "Effect": "Allow",
         "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-        "Resource": f"{prefix}:log-group:{group}:*",
+        "Resource": f"{plan.log_group_arn}:log-stream:*",
     }
 
 
@@ -131,6 +133,20 @@ def _token(plan: Plan) -> dict[str, Any]:
         "Effect": "Allow",
         "Action": "secretsmanager:GetSecretValue",
         "Resource": plan.token_secret,
+    }
+
+
+def _session() -> dict[str, Any]:
+    """Rights for Session Manager's agent; https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html."""
+    channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel")
+    return {
+        "Effect": "Allow",
+        "Action": [
+            "ssm:UpdateInstanceInformation",
+            *(f"ssmmessages:{action}" for action in (*channels, "OpenDataChannel")),
+        ],
+        # AWS can't limit the channels, and an instance's id isn't known before it is there.
+        "Resource": "*",
     }
 
 

@@ -9,8 +9,6 @@ from fargate_driver.ecs import reference
 from fargate_driver.setup.partition import partition_of
 from fargate_driver.setup.policy import Features, Scope
 
-DERIVED = "gitlab-fargate-driver"
-"""How the families of derived task definitions begin: the default of `[Images] Family`."""
 SSH_PORTS = (2222, 2223)
 """The defaults of `[Images] SSHPort` and HelperSSHPort."""
 
@@ -43,6 +41,9 @@ class Plan:
     tags: dict[str, str]
     wide_reap: bool
     prune: bool
+    logs: bool
+    log_group: str | None
+    driver_package: str | None
     gitlab_url: str
     name: str
     token_secret: str | None
@@ -66,6 +67,7 @@ class Plan:
             wide_reap=self.wide_reap,
             images=self.images,
             prune=self.prune,
+            logs=self.logs,
         )
 
     @property
@@ -80,8 +82,11 @@ class Plan:
 
     @property
     def execution_role_name(self) -> str:
-        """What the role is called where the templates make it: fargate.toml has to know."""
-        return f"{self.cluster}-task-execution"
+        """What the role is called where the templates make it: fargate.toml has to know.
+
+        Roles are an account's, of all its Regions.
+        """
+        return f"{self.cluster}-{self.region}-execution"
 
     @property
     def execution_role_arn(self) -> str | None:
@@ -91,9 +96,28 @@ class Plan:
         return f"arn:{self.partition}:iam::{self.account}:role/{self.execution_role_name}"
 
     @property
+    def derived_family(self) -> str:
+        """`[Images] Family`: of its own, so that managers of an account leave each other alone."""
+        return f"{self.cluster}-image"
+
+    @property
     def families(self) -> tuple[str, ...]:
         """The families of task definitions that jobs run in."""
-        return (f"{DERIVED}-*",) if self.images else (str(self.task_definition),)
+        return (f"{self.derived_family}-*",) if self.images else (str(self.task_definition),)
+
+    @property
+    def log_group_name(self) -> str | None:
+        """Where tasks log: made by the templates or already there; None: init isn't told."""
+        if self.infrastructure == "none":
+            return self.log_group
+        return f"/gitlab-fargate/{self.cluster}"
+
+    @property
+    def log_group_arn(self) -> str | None:
+        """The same, for policies."""
+        name = self.log_group_name
+        prefix = f"arn:{self.partition}:logs:{self.region}:{self.account}:log-group"
+        return f"{prefix}:{name}" if name else None
 
     @property
     def scope(self) -> Scope:
@@ -103,22 +127,20 @@ class Plan:
             self.cluster,
             self.families,
             tuple(role for role in (self.execution_role_arn, self.task_role) if role),
+            self.log_group_arn,
+            f"{self.derived_family}-*",
         )
-
-    @property
-    def helper_repository(self) -> str | None:
-        """The name of the tools image's repository, where it is in the account's registry."""
-        return self._own_repository(self.helper_image)
 
     @property
     def repositories(self) -> tuple[str, ...]:
         """ARNs of the account's ECR repositories among the images that are known beforehand."""
         images = (self.helper_image, self.job_image, self.manager_image)
-        names = dict.fromkeys(filter(None, map(self._own_repository, images)))
+        names = dict.fromkeys(filter(None, map(self.own_repository, images)))
         prefix = f"arn:{self.partition}:ecr:{self.region}:{self.account}:repository"
         return tuple(f"{prefix}/{name}" for name in names)
 
-    def _own_repository(self, image: str | None) -> str | None:
+    def own_repository(self, image: str | None) -> str | None:
+        """The repository of an image that is in the account's registry."""
         found = reference.parse(image) if image else None
         registry = registry_of(self.account, self.region)
         return found.repository.partition("/")[2] if found and found.registry == registry else None

@@ -1,7 +1,8 @@
 """The IAM policy of the host that gitlab-runner runs on: no action and no resource too many.
 
 Which action can be limited to which resource, and by which condition:
-https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html.
+cfn-lint brings the same in a form that tests/setup compares the policy with.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Features(NamedTuple):
         wide_reap: `fargate reap` looks for tasks whose record was lost.
         images: Jobs run in the images that they ask for.
         prune: `fargate images --prune` runs with this policy too.
+        logs: `fargate logs` does so.
     """
 
     public_addresses: bool = False
@@ -28,6 +30,7 @@ class Features(NamedTuple):
     wide_reap: bool = False
     images: bool = False
     prune: bool = False
+    logs: bool = False
 
 
 class Scope(NamedTuple):
@@ -38,12 +41,16 @@ class Scope(NamedTuple):
         cluster: The cluster's name.
         families: Families of task definitions that jobs run in; may end in `*`.
         roles: ARNs of the roles that tasks get.
+        log_group: ARN of the log group that tasks write to, where it is read.
+        derived: Families of derived task definitions; ends in `*`.
     """
 
     prefix: str
     cluster: str
     families: tuple[str, ...]
     roles: tuple[str, ...]
+    log_group: str | None = None
+    derived: str = ""
 
 
 def policy(features: Features, scope: Scope) -> dict[str, Any]:
@@ -87,22 +94,26 @@ def _statements(features: Features, scope: Scope) -> Iterator[dict[str, Any]]:
             [tasks],
             {"StringEquals": {"ecs:CreateAction": "RunTask"}},
         )
-    if features.wide_reap:
-        # Its only resource type is container instances, which Fargate has none of.
-        yield _allow("FindLostTasks", ["ecs:ListTasks"], ["*"], in_cluster)
+    if features.wide_reap or features.prune:
+        # "*": its only resource type is container instances, which Fargate has none of.
+        yield _allow("FindTasks", ["ecs:ListTasks"], ["*"], in_cluster)
+    if features.images or features.logs:
+        # "*": AWS can't limit it.
+        yield _allow("ReadTaskDefinitions", ["ecs:DescribeTaskDefinition"], ["*"])
     if features.images:
-        yield _allow(
-            "DeriveTaskDefinitions",
-            ["ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"],
-            ["*"],
-        )
+        derived = f"{scope.prefix}:task-definition/{scope.derived}:*"
+        yield _allow("DeriveTaskDefinitions", ["ecs:RegisterTaskDefinition"], [derived])
     if features.prune:
+        # "*": AWS can't limit either.
         yield _allow(
             "PruneTaskDefinitions",
             ["ecs:DeregisterTaskDefinition", "ecs:ListTaskDefinitionFamilies"],
             ["*"],
         )
+    if features.logs:
+        yield _allow("ReadLogsOfTasks", ["logs:GetLogEvents"], [f"{scope.log_group}:log-stream:*"])
     if features.public_addresses:
+        # "*": AWS can't limit it.
         yield _allow("FindPublicAddresses", ["ec2:DescribeNetworkInterfaces"], ["*"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,13 @@ def _hosted(answers: Answers) -> bool:
 
 
 def _own_image(name: str, tag: str) -> Callable[[Answers], str | None]:
-    return lambda answers: f"{registry_of(answers['account'], answers['region'])}/{name}:{tag}"
+    """An image in the account's registry, in a repository of the cluster's own."""
+
+    def default(answers: Answers) -> str:
+        folder = re.sub("[_-]+", "-", answers["cluster"].lower()).strip("-")
+        return f"{registry_of(answers['account'], answers['region'])}/{folder}/{name}:{tag}"
+
+    return default
 
 
 def _job_image(answers: Answers) -> str | None:
@@ -138,7 +145,7 @@ QUESTIONS = (
         "task_definition",
         "Family of the task definition",
         checks.family,
-        _always("ci-job"),
+        lambda answers: f"{answers['cluster']}-job",
         lambda answers: not answers["images"] or _made(answers),
     ),
     Question(
@@ -177,12 +184,31 @@ QUESTIONS = (
         checks.yes_or_no,
         _always("yes"),
     ),
+    Question(
+        "logs",
+        "Let `fargate logs` read what the tasks' containers wrote (logs:GetLogEvents)",
+        checks.yes_or_no,
+        _always("yes"),
+    ),
+    Question(
+        "log_group",
+        "Log group that the task definition names",
+        checks.log_group,
+        when=lambda answers: answers["logs"] and not _made(answers),
+    ),
     Question("gitlab_url", "GitLab's address", checks.url, _always("https://gitlab.com")),
     Question("name", "Name of the runner", checks.name, _always("fargate")),
     Question(
         "token_secret",
         "ARN of the secret in AWS Secrets Manager that holds the runner's token",
         checks.secret,
+        when=_hosted,
+    ),
+    Question(
+        "driver_package",
+        "What the manager installs the driver from: an https:// address of a wheel, git+https:// of"
+        " a repository, or NAME==VERSION where an index has it",
+        checks.package,
         when=_hosted,
     ),
     Question(
@@ -251,7 +277,7 @@ QUESTIONS = (
     ),
     Question(
         "endpoint_url",
-        "Address to call instead of AWS's, such as that of `fargate local up`",
+        "Address to call ECS at instead of AWS's, such as that of `fargate local up`",
         checks.url,
         optional=True,
         asked=False,

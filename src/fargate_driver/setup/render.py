@@ -27,6 +27,7 @@ def render(template: str, chosen: Set[str], words: Mapping[str, str]) -> str:
 
     Raises:
         KeyError: The template asks for a text that isn't there.
+        ValueError: An `@if` of it has no `@end`.
     """
     source = resources.files("fargate_driver.setup").joinpath("templates", template)
     text = "\n".join(_kept(source.read_text("utf-8").splitlines(), chosen)) + "\n"
@@ -55,4 +56,6 @@ def _kept(lines: list[str], chosen: Set[str]) -> list[str]:
             open_.pop()
         elif open_[-1]:
             kept.append(line)
+    if len(open_) != 1:
+        raise ValueError("an @if has no @end")
     return kept

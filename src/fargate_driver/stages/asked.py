@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver.console import say, warn
 from fargate_driver.ecs import definitions, derive
-from fargate_driver.ecs.errors import TaskStoppedError
+from fargate_driver.ecs.container_size import NoRoomError, fitted
+from fargate_driver.ecs.errors import EcsError, TaskStoppedError
 from fargate_driver.ecs.overrides import overrides
+from fargate_driver.errors import JobConfigurationError
 from fargate_driver.gitlab import choices, images
 
 if TYPE_CHECKING:
     from fargate_driver.ecs.client import Ecs
-    from fargate_driver.ecs.errors import EcsError
+    from fargate_driver.ecs.definitions import Definitions
     from fargate_driver.gitlab.choices import Choices
     from fargate_driver.gitlab.environment import RunnerEnvironment
     from fargate_driver.gitlab.images import JobImages
     from fargate_driver.settings import Settings
 
+_LOGGER = logging.getLogger(__name__)
 _WORTH_A_WORD = 2.0
 """Seconds that finding the task definition may take before the job's log mentions it."""
 
@@ -52,6 +56,7 @@ class Asked:
         config: the same.
         images: the same as `job_images`.
         chosen: what the job's author chose, for the verdict (values of verdict.Chosen).
+        definition: the task definition as far as it is known, once it is resolved.
     """
 
     def __init__(self, config: Settings, job_images: JobImages | None, chosen: Choices) -> None:
@@ -63,11 +68,13 @@ class Asked:
         self.chosen = config.chosen_by_job | ({"image"} if own else set())
         self._choices = chosen
         self._definitions: definitions.Definitions | None = None
-        self._derived: dict[str, Any] = {}
-        self._definition: str | None = None
+        self.definition: dict[str, Any] = {}
+        self._name: str | None = None
 
     def resolve(self, ecs: Ecs, deadline: float) -> None:
-        """Find the derived task definition, or register it; nothing where the settings name one.
+        """Find the derived task definition, or register it.
+
+        Where the settings name one, it is read if the job chose another size.
 
         Args:
             ecs: the client.
@@ -77,23 +84,30 @@ class Asked:
             JobConfigurationError: what the job asks for can't be one task.
             DriverError: ECS refuses.
         """
-        if not self.images:
-            return
+        known = definitions.Definitions(ecs, self.config.task_metadata.directory, deadline)
+        if self.images:
+            self._derive(self.images, known)
+        elif self._choices.cpu or self._choices.memory:
+            name = self.config.fargate.task_definition
+            try:
+                self.definition = known.base(name, tags=False).content
+            except EcsError as error:
+                warn(
+                    f"FARGATE_CPU and FARGATE_MEMORY: where the container has limits of its own,"
+                    f" they stay, since its task definition can't be read: {error}"
+                )
+
+    def _derive(self, job_images: JobImages, known: Definitions) -> None:
         begun = time.monotonic()
-        fargate = self.config.fargate
-        self._definitions = definitions.Definitions(
-            ecs, self.config.task_metadata.directory, deadline
-        )
-        base = self.config.images.base_task_definition
-        self._derived = derive.derive(
-            self.config,
-            self.images,
-            self._choices.architecture,
-            self._definitions.base(base, tags=fargate.propagate_tags) if base else None,
-        )
-        self._definition = self._definitions.find(self._derived)
+        name = self.config.images.base_task_definition
+        base = known.base(name, tags=self.config.fargate.propagate_tags) if name else None
+        if base and (lost := base.lost(self.config.fargate.container_name)):
+            _LOGGER.warning("[Images] BaseTaskDefinition %s: not kept: %s", name, lost)
+        self.definition = derive.derive(self.config, job_images, self._choices.architecture, base)
+        self._name = known.find(self.definition)
+        self._definitions = known
         if (took := time.monotonic() - begun) > _WORTH_A_WORD:
-            say(f"the task definition {self._definition} was found after {took:.0f} s")
+            say(f"the task definition {self._name} was found after {took:.0f} s")
 
     def is_gone(self, error: EcsError) -> bool:
         """Whether a launch failed since somebody deregistered the derived task definition.
@@ -103,11 +117,11 @@ class Asked:
         Args:
             error: what ended the launch.
         """
-        if not (self._definitions and self._definition):
+        if not (self._definitions and self._name):
             return False
         if not definitions.is_gone(error):
             return False
-        self._definitions.forget(self._definition)
+        self._definitions.forget(self._name)
         return True
 
     def named(self, chosen: str) -> str:
@@ -152,14 +166,26 @@ class Asked:
         Raises:
             JobConfigurationError: it is more than RunTask takes, or no size that Fargate has.
         """
+        # Where nothing is known of the task definition, a job that chose CPU or memory chose both.
+        size = [int(self.definition.get(key, 0)) for key in ("cpu", "memory")]
+        task = self._choices.overrides(*size)
+        limits = self._limits(task)
         if not self.images:
-            # A job that chose CPU or memory chose both here.
-            return {"overrides": self._choices.overrides(0, 0)}
-        task = self._choices.overrides(int(self._derived["cpu"]), int(self._derived["memory"]))
-        return {
-            "definition": self._definition,
-            "overrides": overrides(self.config, self.images, public_key, lifetime, task),
-        }
+            return {"overrides": task, "limits": limits}
+        found = overrides(self.config, self.images, public_key, lifetime, task=task, limits=limits)
+        return {"definition": self._name, "overrides": found}
+
+    def _limits(self, task: dict[str, Any]) -> dict[str, int]:
+        """Those of the job's container, as far as the size of its task changes them."""
+        if "cpu" not in task:
+            return {}
+        name = self.config.fargate.container_name
+        try:
+            return fitted(self.definition, name, int(task["cpu"]), int(task["memory"]))
+        except NoRoomError as error:
+            raise JobConfigurationError(
+                f"variables FARGATE_CPU and FARGATE_MEMORY: {error}"
+            ) from error
 
     def say_warnings(self) -> None:
         """Tell the job's author what of it comes out otherwise than on other executors."""

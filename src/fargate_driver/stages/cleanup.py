@@ -9,10 +9,9 @@ from fargate_driver import jobs
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits
 from fargate_driver.gitlab.environment import RunnerEnvironment
-from fargate_driver.metrics import record, results
 from fargate_driver.stages import left, lock, operator
 from fargate_driver.stages.cancel import ignore_sigterm
-from fargate_driver.stages.ending import end_job
+from fargate_driver.stages.counted import end_job_counted
 from fargate_driver.stages.place import job_directory
 
 if TYPE_CHECKING:
@@ -50,11 +49,10 @@ def main(flags: Flags) -> int:
         with lock.for_cleanup(directory):
             # The container lets a stage that runs go on for a while when it is stopped.
             left.end(directory, connect=False)
-            seen = results.load(directory)
             cause = f"the job is over ({status})" if status else "the job is over"
-            end_job(directory, cause, status or "")
-        if seen:
-            record.over(seen, os.path.dirname(directory), status or "")
+            problem = end_job_counted(directory, cause, status or "")
+        if problem:
+            operator.tell(flags, env, problem)
         jobs.unlink(env.tmpdir, job_id)
     except DriverError as e:
         operator.tell(flags, env, str(e))

@@ -6,7 +6,7 @@ import time
 
 from fargate_driver import records
 from fargate_driver.ecs import diagnosis, watch
-from fargate_driver.ecs.client import Ecs
+from fargate_driver.ecs.client import CALLS, Ecs
 from fargate_driver.errors import DriverError
 from fargate_driver.metrics import results
 
@@ -65,10 +65,13 @@ def _look(directory: str, deadline: float) -> tuple[str, str]:
     if not record or not record.task_arn:
         return "the job has no task any more", ""
     ecs = Ecs(record.target, deadline=deadline)
-    task = ecs.describe_task(record.task_arn)
-    if task and task.get("desiredStatus") == "STOPPED":
+    try:
+        task = ecs.describe_task(record.task_arn)
+        if not task or task.get("desiredStatus") != "STOPPED":
+            return "", str(task.get("lastStatus")) if task else ""
         verdict = diagnosis.of_stopped_task(watch.until_stopped(ecs, task))
-        results.note_verdict(directory, verdict.name)
-        said = verdict.raw or "ECS gives no reason"
-        return verdict.beside(f"the task stopped: {said}"), "STOPPED"
-    return "", str(task.get("lastStatus")) if task else ""
+    finally:
+        results.note_calls(directory, CALLS)
+    results.note_verdict(directory, verdict.name)
+    said = verdict.raw or "ECS gives no reason"
+    return verdict.beside(f"the task stopped: {said}"), "STOPPED"

@@ -24,6 +24,7 @@ from fargate_driver.ssh.errors import NoShellError
 from fargate_driver.stages import asked, connecting, lock, services, sweep
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
+from fargate_driver.stages.service_log import ServiceLog
 from fargate_driver.stages.starting import Starter
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def main(flags: Flags) -> int:
     _warn_if_others_may_write(loaded.settings)
     raise_on_sigterm()
     try:
-        _sweep(directory)
+        sweep.in_passing(directory)
         with lock.for_prepare(directory), Section("fargate_start", "starting the job's task"):
             _prepare(loaded.settings, this_job, directory, env)
         if loaded.settings.fargate.print_shell_command:
@@ -104,7 +105,9 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
             say(str(left))
         if config.metrics.text_file:
             records = str(config.task_metadata.directory)
-            record.not_started(config.metrics.text_file, records, e, canceled=cancelled)
+            problem = record.not_started(config.metrics.text_file, records, e, canceled=cancelled)
+            if problem:
+                _LOGGER.warning("%s", problem)
         if not cancelled:
             _LOGGER.info("%s", cause)
         raise
@@ -145,7 +148,8 @@ def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter
         watcher.look()
         starter.tell_phase("SSH", time.monotonic() - running)
         if wanted.images:
-            services.check(places[0].connection(address), wanted.images.services, watcher)
+            log = ServiceLog(starter.ecs.target, wanted.definition, str(task["taskArn"]))
+            services.check(places[0].connection(address), wanted.images.services, watcher, log)
         else:
             _say_what_is_missing(found[0])
 
@@ -171,7 +175,9 @@ def _leave_numbers(config: Settings, directory: str, starter: Starter) -> None:
             results.begin(directory, str(text_file))
         except OSError as e:
             _LOGGER.warning("the job will be missing in the metrics: %s", e)
-        record.started(text_file, str(config.task_metadata.directory), starter.phases)
+        records = str(config.task_metadata.directory)
+        if problem := record.started(text_file, records, starter.phases):
+            _LOGGER.warning("%s", problem)
 
 
 def _warn_if_others_may_write(config: Settings) -> None:
@@ -183,21 +189,6 @@ def _warn_if_others_may_write(config: Settings) -> None:
             directory,
             directory,
         )
-
-
-def _sweep(directory: str) -> None:
-    """End what dead jobs of this host left; this job doesn't depend on it."""
-    try:
-        found = sweep.find(os.path.dirname(directory))
-    except DriverError:
-        return  # what is wrong with the directory is said when this job's own is made
-    for dead in found:
-        if dead.directory != directory:
-            _LOGGER.warning("%s: %s; ending what it left", dead.description, dead.why)
-            try:
-                sweep.end(dead)
-            except DriverError as e:
-                _LOGGER.error("%s: %s", dead.description, e)  # noqa: TRY400 - no traceback
 
 
 class _Waiting:

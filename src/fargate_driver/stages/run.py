@@ -56,6 +56,26 @@ def main(flags: Flags, script: str, stage: str) -> int:
     cancel = _Cancel()
     env = RunnerEnvironment.from_environ(os.environ)
     directory = _job_directory(flags, env)
+    answer = results.LOST
+    try:
+        code, answer = _run(flags, env, directory, script, stage=stage, cancel=cancel)
+    finally:
+        results.note_stage(directory, stage, time.monotonic() - begun, answer)
+    if stage == LAST:
+        _say_costs(directory)
+    return code
+
+
+def _run(
+    flags: Flags,
+    env: RunnerEnvironment,
+    directory: str,
+    script: str,
+    *,
+    stage: str,
+    cancel: _Cancel,
+) -> tuple[int, str]:
+    """Run the script; returns the exit code for gitlab-runner, and the result for the metrics."""
     place, access = _place(directory, stage)
     connection = Connection(place, access.host, access.port, access.user, access.wrapper_shell)
     _end_left(directory)
@@ -92,32 +112,33 @@ def main(flags: Flags, script: str, stage: str) -> int:
         raise DriverError(f"{stage}: the script {script} can't be read: {e.strerror}") from e
     if not outcome.stage:
         running.over()
-    _note(directory, stage, time.monotonic() - begun, outcome, canceled=cancel.wanted)
     if cancel.wanted or outcome.cancelled:
         say(f"{stage}: {outcome.lost or 'cancelled'}")
         if not outcome.connected:
             jobs.note_lost(place)
-        return exits.system_failed(env)
+        return exits.system_failed(env), results.CANCELED
     patience = _LITTLE_PATIENCE if reattach.failed else patience
     if why := _no_verdict(directory, connection, outcome, patience):
         _say_to_all(flags, env, f"{stage}: {why}")
         _end_or_note(connection, access, outcome, running)
-        return exits.system_failed(env)
-    return exits.script_failed(env, outcome.code) if outcome.code else exits.succeeded(env)
+        return exits.system_failed(env), results.LOST
+    return _answer(env, outcome.code or 0)
 
 
-def _note(directory: str, stage: str, seconds: float, outcome: Outcome, *, canceled: bool) -> None:
-    """Leave the result for the metrics, and tell the job's author what the task costs."""
-    if canceled or outcome.cancelled:
-        result = "canceled"
-    else:
-        result = "lost" if outcome.code is None else str(outcome.code)
-    results.note_stage(directory, stage, seconds, result)
-    if stage == LAST:
-        from fargate_driver.costs import bill
+def _answer(env: RunnerEnvironment, code: int) -> tuple[int, str]:
+    if not code:
+        return exits.succeeded(env), "0"
+    answer = exits.script_failed(env, code)
+    told = answer == env.build_failure_exit_code
+    return answer, str(code) if told else results.LOST
 
-        if found := bill.load(directory):
-            say(found.words())
+
+def _say_costs(directory: str) -> None:
+    """Tell the job's author what the task costs."""
+    from fargate_driver.costs import bill
+
+    if found := bill.load(directory):
+        say(found.words())
 
 
 def _job_directory(flags: Flags, env: RunnerEnvironment) -> str:

@@ -179,6 +179,15 @@ resource "aws_iam_role_policy" "manager_token" {
   )
 }
 
+# A terminal by Session Manager, in place of SSH keys and an open port.
+resource "aws_iam_role_policy" "manager_session" {
+  name = "session-manager"
+  role = aws_iam_role.manager.id
+  policy = jsonencode(
+    @{session_policy}
+  )
+}
+
 resource "aws_iam_instance_profile" "manager" {
   name_prefix = "gitlab-fargate-manager-"
   role        = aws_iam_role.manager.name
@@ -188,26 +197,60 @@ data "aws_ssm_parameter" "manager_image" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 }
 
-resource "aws_instance" "manager" {
-  ami                    = data.aws_ssm_parameter.manager_image.insecure_value
-  instance_type          = var.manager_instance_type
-  iam_instance_profile   = aws_iam_instance_profile.manager.name
-  subnet_id              = "@{manager_subnet}"
-  vpc_security_group_ids = [aws_security_group.manager.id]
-@if public
+# A change of it leaves the manager that runs as it is: terminate it to get one anew.
+resource "aws_launch_template" "manager" {
+  image_id      = data.aws_ssm_parameter.manager_image.insecure_value
+  instance_type = var.manager_instance_type
 
-  associate_public_ip_address = true
-@end
-
-  tags = { Name = "gitlab-runner for @{cluster}" }
-
-  metadata_options {
-    http_tokens = "required"
+  iam_instance_profile {
+    arn = aws_iam_instance_profile.manager.arn
   }
 
-  user_data = <<-EOT
-    @{manager_script}
-  EOT
+  network_interfaces {
+    device_index    = 0
+    security_groups = [aws_security_group.manager.id]
+@if public
+
+    associate_public_ip_address = true
+@end
+  }
+
+  metadata_options {
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  block_device_mappings {
+    device_name = "/dev/xvda"
+    ebs {
+      encrypted   = true
+      volume_type = "gp3"
+      volume_size = 16
+    }
+  }
+
+  user_data = base64encode(<<EOT
+@{manager_script}
+EOT
+  )
+}
+
+resource "aws_autoscaling_group" "manager" {
+  # Never two at once: they would be one runner.
+  min_size            = 1
+  max_size            = 1
+  vpc_zone_identifier = @{subnets}
+
+  launch_template {
+    id      = aws_launch_template.manager.id
+    version = aws_launch_template.manager.latest_version
+  }
+
+  tag {
+    key                 = "Name"
+    value               = "gitlab-runner for @{cluster}"
+    propagate_at_launch = true
+  }
 }
 @end
 @if fargate
@@ -258,9 +301,9 @@ resource "aws_ecs_task_definition" "manager" {
 }
 
 locals {
-  manager_script = <<-EOT
-    @{manager_script}
-  EOT
+  manager_script = <<EOT
+@{manager_script}
+EOT
 }
 
 resource "aws_ecs_service" "manager" {
