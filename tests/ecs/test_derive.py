@@ -82,6 +82,17 @@ def mistakes(operation: str, request: dict[str, Any]) -> str:
     return report
 
 
+@pytest.mark.parametrize("base", [None, BASE])
+def test_a_running_stage_has_two_minutes_when_spot_takes_its_capacity_back(
+    tmp_path: Path, base: Base | None
+) -> None:
+    made = containers(derive(settings(tmp_path), job(POSTGRES), None, base))
+    # Fargate gives 120 s at most, and 30 where nothing is said.
+    for name in ("ci-coordinator", "helper"):
+        assert made[name]["essential"]
+        assert made[name]["stopTimeout"] == 120
+
+
 def test_the_containers_of_a_job(tmp_path: Path) -> None:
     request = derive(settings(tmp_path), job(POSTGRES), None, None)
     assert request["family"].startswith("gitlab-fargate-driver-")

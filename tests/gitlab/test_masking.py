@@ -80,7 +80,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return settings(tmp_path_factory.mktemp("settings"), IMAGES + ALLOW)
 
 
-def secret_environment(secret: str, given: dict[str, Any], **chosen: str) -> RunnerEnvironment:
+def secret_environment(secret: str, given: dict[str, Any], **chosen: str) -> _Environment:
     masked = variable("SECRET", secret, masked=True, public=False)
     expanded = Variables({}, RunnerEnvironment(call_environment())).expand(secret)
     values = {f"FARGATE_{name}": value for name, value in chosen.items()} | {"SECRET": expanded}

@@ -278,6 +278,32 @@ def test_a_killed_wrapper_is_no_verdict(stages: Stages) -> None:
     assert "killed in the container before the script's end was reported" in run.outcome.lost
 
 
+# The end mark goes to standard output first: it alone is a verdict, the other alone is not written.
+@pytest.mark.parametrize(("which", "code"), [("$1", None), ("$2", 6)])
+def test_a_killed_relay_ends_the_stage_at_once(
+    shells: Stages, which: str, code: int | None
+) -> None:
+    # Something holds the output, so the stage doesn't end by its streams.
+    run = shells.run(
+        "sleep 300 &\n"
+        "relays() {\n"
+        "  found=\n"
+        "  for p in $(cat /proc/$PPID/task/$PPID/children); do\n"
+        '    read -r name </proc/$p/comm; [ $name = tee ] && found="$found $p"\n'
+        "  done\n"
+        "  set -- $found; [ $# -eq 2 ]\n"
+        "}\n"
+        "until relays; do sleep 0.1; done\n"
+        f"set -- $found; kill -9 {which}\n"
+        f"while grep -q ') [^Z]' /proc/{which}/stat; do sleep 0.1; done 2>/dev/null\n"
+        "exit 6"
+    )
+    assert run.outcome.code == code
+    if code is None:
+        assert "the session ended with status 97 before the script's end" in run.outcome.lost
+        assert run.outcome.connected
+
+
 def test_no_stage_begins_in_a_task_that_is_ending(shells: Stages) -> None:
     init = shells.task.init_pid
     run = shells.run(f"kill -USR1 {init}; echo going on; sleep 1; exit 5")

@@ -266,6 +266,10 @@ class Stage:
             if session is not self._killer:
                 raise
             session.ended = True
+        if session is self._session and session.status is not None and self._deadline is None:
+            # The wrapper never ends before it is told to. Whatever else holds the streams open, no
+            # mark will come.
+            self._deadline = time.monotonic() + _LAST_WORDS
         if session.ended:
             self._poll.unregister(session)
             del self._sessions[session.fileno()]
