@@ -333,5 +333,5 @@ def _children(task: Task, name: str) -> Iterator[int]:
                     pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
                 if pid == task.init_pid:
                     yield int(entry.name)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue
