@@ -99,11 +99,8 @@ def describes(fargate: LocalFargate) -> int:
     return len(fargate.calls("DescribeTasks"))
 
 
-def test_all_who_wait_share_a_call(
-    fargate: LocalFargate, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_who_wait_share_a_call(fargate: LocalFargate, place: Place) -> None:
     # Bug 6: https://github.com/jenkinsci/amazon-ecs-plugin/pull/133
-    monkeypatch.setattr(shared, "_PATIENCE", 60)
     arns = [run_task(fargate) for _ in range(5)]
     places = [place(arn) for arn in arns]
     before, begun = describes(fargate), time.monotonic()
