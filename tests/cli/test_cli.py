@@ -167,7 +167,7 @@ def test_a_wrong_command_line_is_2(tmp_path: Path, words: str, line: str) -> Non
     [
         ("", "--task-def TASKDEF"),
         ("--help", "fargate try -- echo hello"),
-        ("-h", "Global flags, before the command:"),
+        ("-h", "Global flags, before the command or after it (of custom: before):"),
         ("help", "Commands:"),
         ("custom --help", "run      Run one script of the job in its task. Alias: r."),
         ("c help", "Usage: fargate custom"),

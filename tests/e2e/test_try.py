@@ -37,7 +37,33 @@ def test_words_of_the_command_stay_words(fargate: LocalFargate) -> None:
     assert "<a  b><$HOME><it's><*><>" in done.stdout
     result = result_of(done)
     assert (result["status"], result["exit_code"]) == ("success", 0)
+    assert (result["stage"], result["failure_reason"]) == (None, None)
     assert {"config", "prepare", "build_script", "cleanup"} <= set(result["phases"])
+
+
+def test_the_stage_that_decided(fargate: LocalFargate) -> None:
+    words = ("--config", str(fargate.config), "--json")
+    refused = ("--variable", "FARGATE_TASK_DEFINITION=not / valid")
+    done = run(*words, *refused, "--", "true", env=fargate.environment)
+    assert done.returncode == 1
+    result = result_of(done)
+    del result["phases"]
+    assert result == {
+        "status": "script_failure",
+        "stage": "prepare",
+        "exit_code": None,
+        "reported_exit_code": 1,
+        "failure_reason": "script_failure",
+    }
+    result = result_of(run(*words, "--", "sh", "-c", "exit 7", env=fargate.environment))
+    del result["phases"]
+    assert result == {
+        "status": "script_failure",
+        "stage": "build_script",
+        "exit_code": 7,
+        "reported_exit_code": 7,
+        "failure_reason": "script_failure",
+    }
 
 
 def test_script_file_and_variables(fargate: LocalFargate, tmp_path: Path) -> None:
@@ -110,6 +136,33 @@ def test_signal_cancels_the_job(tmp_path: Path, number: signal.Signals) -> None:
     assert "Job failed: canceled" in shown
     assert list(temporary.iterdir()) == []
     until(lambda: not marked(marker), lambda: f"left: {marked(marker)}")
+
+
+def test_what_a_killed_one_leaves_is_for_reap(fargate: LocalFargate, tmp_path: Path) -> None:
+    words = [*TRY, "--config", str(fargate.config), "--", "sh", "-c", "echo be''gun; sleep 3435"]
+    environment = {**fargate.environment, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        shown = iter(process.stdout.readline, "")
+        assert "begun\n" in shown
+        process.kill()
+    reap = [*TRY[:-1], "--config", str(fargate.config), "reap"]
+    said = subprocess.run(reap, capture_output=True, text=True, timeout=60, check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith("ended job ")
+    # The fixture sees that no task, process or record is left.
+
+
+def test_a_killed_one_with_a_fargate_of_its_own_ends_by_itself(tmp_path: Path) -> None:
+    words = [*TRY, "--", "sh", "-c", "echo be''gun; sleep 3436"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "FARGATE_TRY_TEST": str(tmp_path)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        shown = iter(process.stdout.readline, "")
+        assert "begun\n" in shown
+        process.kill()
+    marker = f"FARGATE_TRY_TEST={tmp_path}"
+    until(lambda: not marked(marker), lambda: f"left: {marked(marker)}", seconds=120)
 
 
 def marked(marker: str) -> list[str]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
 from fargate_driver import __version__
+from fargate_driver.commands import global_flags
+from fargate_driver.commands.group import Group
 from fargate_driver.console import say
 from fargate_driver.errors import explained
 from fargate_driver.flags import GLOBAL_FLAGS, STAGES, Flags
@@ -28,13 +34,16 @@ COMMANDS = {
     ),
     "prices": ("prices", "prices", "Show what tasks cost, or fetch AWS's prices."),
     "local": ("local", "local", "Run the embedded Fargate."),
+    "completion": ("completion", "completion", "Print the completion of a shell: bash, zsh, fish."),
 }
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 EPILOG = """\b
 Examples:
   fargate try -- echo hello
-  fargate local up --dir ./fargate
-  fargate --config /etc/gitlab-runner/fargate.toml custom prepare
+  fargate --config /etc/gitlab-runner/fargate.toml doctor
+  fargate --config /etc/gitlab-runner/fargate.toml jobs --watch
 """
 
 
@@ -53,13 +62,14 @@ class Application(click.Group):
             return None
         module, attribute, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
+        global_flags.accept(command)
         return command
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table that the parser of the command line goes by, then the commands."""
         rows = [(f"--{name} {metavar or ''}".strip(), text) for name, metavar, text in GLOBAL_FLAGS]
         rows += [("--version", "Show the version and exit."), ("--help", "Show this and exit.")]
-        with formatter.section("Global flags, before the command"):
+        with formatter.section("Global flags, before the command or after it (of custom: before)"):
             formatter.write_dl(rows)
         self.format_commands(ctx, formatter)
 
@@ -81,21 +91,16 @@ def application(flags: Flags, words: list[str]) -> int:
         The exit code: the command's own, 2 for a wrong command line and for
             whatever it raised.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # no letter is worth a failure
     if words[:1] == ["--version"]:
         click.echo(f"fargate {__version__}")
         return 0
     if words[:1] in ([], ["help"], ["h"]):
         words = [*words[1:], "--help"]
-    group = Application(
-        "fargate",
-        help="Run GitLab CI jobs as Amazon ECS tasks on Fargate.",
-        epilog=EPILOG,
-        subcommand_metavar="COMMAND [ARGS]...",
-        options_metavar="[GLOBAL FLAGS]",
-        context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
-    )
     try:
-        result = group.main(words, prog_name="fargate", standalone_mode=False, obj=flags)
+        result = root().main(words, prog_name="fargate", standalone_mode=False, obj=flags)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
@@ -105,9 +110,31 @@ def application(flags: Flags, words: list[str]) -> int:
     except click.Abort:
         return 130  # as a shell reports an end by Ctrl-C
     except Exception as error:  # noqa: BLE001 - a traceback is for --debug
-        say(str(explained(error, debug=flags.debug)))
+        say(_output_is_full(error) or str(explained(error, debug=flags.debug)))
         return 2
     return result if isinstance(result, int) else 0
+
+
+def root() -> Application:
+    """The command `fargate`, with all that people call below it."""
+    return Application(
+        "fargate",
+        help="Run GitLab CI jobs as Amazon ECS tasks on Fargate.",
+        params=global_flags.options(),  # read before, but by a shell's completion
+        epilog=EPILOG,
+        subcommand_metavar="COMMAND [ARGS]...",
+        options_metavar="[GLOBAL FLAGS]",
+        context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+    )
+
+
+def _output_is_full(error: Exception) -> str:
+    """The line about a standard output that takes nothing more; "" for other errors."""
+    if not isinstance(error, OSError) or error.errno not in _FULL or error.filename:
+        return ""
+    # What is still held back would fail once more at the interpreter's end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return f"the output can't be written: {error.strerror}"
 
 
 def _with_hint(error: click.ClickException) -> str:
@@ -119,13 +146,23 @@ def _with_hint(error: click.ClickException) -> str:
 
 def _custom() -> click.Group:
     # Only help text: cli.py calls the stages without click.
-    group = click.Group(
+    group = Group(
         "custom",
         help="What gitlab-runner's custom executor calls, once or more per job. Alias: c.",
-        epilog="\b\nExample:\n  fargate --config FILE custom run /tmp/script step_script\n",
+        epilog=_example("run /tmp/script step_script"),
     )
     for name, alias, arguments, text in STAGES:
         params = [click.Argument([argument]) for argument in arguments]
         note = f"{text} Alias: {alias}." if alias else text
-        group.add_command(click.Command(name, help=note, short_help=note, params=list(params)))
+        words = "run /tmp/script step_script" if name == "run" else name
+        group.add_command(
+            click.Command(
+                name, help=note, short_help=note, params=list(params), epilog=_example(words)
+            )
+        )
     return group
+
+
+def _example(words: str) -> str:
+    config = "/etc/gitlab-runner/fargate.toml"
+    return f"\b\nExample:\n  fargate --config {config} custom {words}\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fargate_driver.commands.group import Group
 from fargate_driver.errors import DriverError
 from fargate_driver.local.image_store.config import BadImageError
 from fargate_driver.local.image_store.store import Store, stores_of, users_store
@@ -20,25 +21,29 @@ _directory = click.option(
 )
 
 
-@click.group()
+@click.group(
+    cls=Group,
+    epilog="\b\nExamples:\n  fargate local image import debian ./debootstrap-folder\n"
+    "  fargate local image list\n",
+)
 def image() -> None:
     """Import and list images for the embedded Fargate, which pulls none."""
 
 
-@image.command("import")
+@image.command(
+    "import",
+    epilog="\b\nExamples:\n"
+    "  docker save python:3.13 | fargate local image import python:3.13 /dev/stdin\n"
+    "  fargate local image import debian ./debootstrap-folder\n",
+)
 @click.argument("name")
 @click.argument("path", type=click.Path(path_type=Path))
 @_directory
 def import_(name: str, path: Path, directory: Path | None) -> None:
-    r"""Import the image at PATH under NAME, which jobs and task definitions then use.
+    """Import the image at PATH under NAME, which jobs and task definitions then use.
 
     PATH is a folder or a tar archive, of a root file system or an OCI layout, or what `docker save`
     and `podman save` write.
-
-    \b
-    Examples:
-      docker save python:3.13 | fargate local image import python:3.13 /dev/stdin
-      fargate local image import debian ./debootstrap-folder
     """
     try:
         stored = _store(directory).add(name, path)
@@ -47,7 +52,11 @@ def import_(name: str, path: Path, directory: Path | None) -> None:
     click.echo(f"imported {stored.name} ({_megabytes(stored.size)})")
 
 
-@image.command("list")
+@image.command(
+    "list",
+    epilog="\b\nExamples:\n  fargate local image list\n"
+    "  fargate local image list --dir ./fargate\n",
+)
 @_directory
 def list_(directory: Path | None) -> None:
     """List the images that were imported: name, size, time."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fargate_driver.commands.group import Group
 from fargate_driver.commands.image import image
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ def _positive(_context: click.Context, _parameter: click.Parameter, value: float
     return value
 
 
-@click.group()
+@click.group(
+    cls=Group,
+    epilog="\b\nExamples:\n  fargate local up --dir ./fargate\n"
+    "  fargate local image import debian ./debootstrap-folder\n",
+)
 def local() -> None:
     """Run an embedded, ECS-compatible Fargate on this machine."""
 
@@ -39,7 +44,10 @@ def local() -> None:
 local.add_command(image)
 
 
-@local.command()
+@local.command(
+    epilog="\b\nExamples, each in a terminal of its own:\n  fargate local up --dir ./fargate\n"
+    "  fargate --config ./fargate/fargate.toml try -- echo hello\n"
+)
 @click.option(
     "--dir",
     "directory",
@@ -88,9 +96,6 @@ def up(
 
     It listens on 127.0.0.1 and checks no signatures: whoever has an account on this machine can
     start tasks, which run as you.
-
-    Example: fargate local up --dir /tmp/fargate, and in another terminal
-    fargate --config /tmp/fargate/fargate.toml custom config
     """
     try:
         # Here, since only this command needs aiohttp.

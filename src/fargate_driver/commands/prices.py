@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from fargate_driver import settings
+from fargate_driver.commands.group import Group
 from fargate_driver.costs import prices as price_files
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 @click.group(
     "prices",
+    cls=Group,
     epilog="\b\nExamples:\n  fargate prices list\n"
     "  fargate --config /etc/gitlab-runner/fargate.toml prices update\n"
     "  fargate prices update --file prices.json\n",
@@ -30,12 +32,24 @@ def prices() -> None:
     """What tasks cost, as far as that is known."""
 
 
-@prices.command("list")
+@prices.command(
+    "list",
+    epilog="\b\nExamples:\n  fargate prices list\n"
+    "  fargate --config /etc/gitlab-runner/fargate.toml prices list\n",
+)
 @click.pass_obj
 def list_(flags: Flags) -> None:
-    """Show the prices that jobs are told, in US dollars per hour."""
-    known = price_files.known(settings.load(flags).settings.costs.price_file)
-    table = Table("region", "architecture", "vCPU", "GB", "GB of storage", "read", box=box.SIMPLE)
+    """Show the prices that jobs are told, in US dollars per hour.
+
+    Without a configuration these are the prices that the driver has with it.
+    """
+    own = None
+    with contextlib.suppress(settings.NoConfigurationError):
+        own = settings.load(flags).settings.costs.price_file
+    known = price_files.known(own)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("REGION", "ARCHITECTURE", "VCPU", "GB", "STORAGE GB", "READ"):
+        table.add_column(title, overflow="fold")
     for price in sorted(known.values()):
         kind = f"{price.architecture}{' Spot' if price.spot else ''}"
         amounts = (price.vcpu_hour, price.gb_hour, price.storage_gb_hour)
@@ -43,7 +57,11 @@ def list_(flags: Flags) -> None:
     Console(highlight=False).print(table)
 
 
-@prices.command("update")
+@prices.command(
+    "update",
+    epilog="\b\nExamples:\n  fargate --config /etc/gitlab-runner/fargate.toml prices update\n"
+    "  fargate prices update --file prices.json\n",
+)
 @click.option(
     "--file",
     "path",

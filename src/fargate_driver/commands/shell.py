@@ -11,6 +11,7 @@ import click
 
 from fargate_driver import jobs, records, settings
 from fargate_driver.commands import job_list
+from fargate_driver.commands.completion import running_jobs
 from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.ssh.connection import Connection
@@ -46,7 +47,12 @@ class _Command(click.Command):
     epilog="\b\nExamples:\n  fargate --config /etc/gitlab-runner/fargate.toml shell 1001\n"
     "  fargate --config /etc/gitlab-runner/fargate.toml shell 1001 -- ps -ef\n",
 )
-@click.argument("job", required=False, metavar="[JOB] [-- COMMAND...]")
+@click.argument(
+    "job",
+    required=False,
+    metavar="[JOB] [-- COMMAND...]",
+    shell_complete=running_jobs,
+)
 @click.pass_context
 def shell(context: click.Context, job: str | None) -> int:
     """Open a terminal in the container of a running JOB, or run COMMAND there.

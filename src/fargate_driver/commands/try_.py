@@ -11,17 +11,18 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fargate_driver import settings
+from fargate_driver import owner, settings
 from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.flags import GLOBAL_FLAGS, Flags
 from fargate_driver.local.directory import CONFIG_NAME, IMAGES_CONFIG_NAME
 from fargate_driver.local.image_store.names import BadNameError, canonical
 from fargate_driver.local.image_store.store import Store, stores_of, users_store
+from fargate_driver.runner import services
 from fargate_driver.runner.console import ConsoleLog
 from fargate_driver.runner.embedded import EmbeddedFargateError, embedded_fargate
 from fargate_driver.runner.executor import Result, Runner
@@ -47,21 +48,33 @@ def _read_variable(
         raise click.BadParameter(str(error)) from None
 
 
+def _read_service(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    try:
+        return [services.parse(_checked(text)) for text in texts]
+    except services.BadServiceError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command(
     "try",
     epilog="\b\nExamples:\n"
     "  fargate try -- echo hello\n"
-    "  fargate try --config fargate.toml --variable GREETING=hi --script job.sh\n",
+    "  fargate try --config fargate.toml --variable GREETING=hi --script job.sh\n"
+    "  fargate try --image node:22 --service redis:7,alias=db,variable=A=b -- npm test\n",
     context_settings={"allow_interspersed_args": False},
 )
-@click.option(
-    "--config",
-    "config",
-    type=click.Path(path_type=Path),
-    help="The driver's configuration; without it the job runs on an embedded Fargate.",
-)
 @click.option("--image", help="The job's image:.")
-@click.option("--service", "services", multiple=True, help="A service of the job; repeatable.")
+@click.option(
+    "--service",
+    "given_services",
+    multiple=True,
+    metavar="SERVICE",
+    callback=_read_service,
+    help="A service of the job: NAME[,alias=A][,variable=K=V][,entrypoint=E][,command=C], or a JSON"
+    " object as in services: of .gitlab-ci.yml; repeatable.",
+)
 @click.option(
     "--variable",
     "variables",
@@ -78,9 +91,8 @@ def _read_variable(
 def try_(
     flags: Flags,
     *,
-    config: Path | None,
     image: str | None,
-    services: tuple[str, ...],
+    given_services: list[dict[str, Any]],
     variables: list[Variable],
     shell: Shell,
     as_json: bool,
@@ -92,12 +104,11 @@ def try_(
     Without --config it runs on an embedded Fargate that lives as long as this command. The job has
     no sources. The exit code is that of its script, or 2 for a system failure.
     """
-    if flags.config and config is None:
-        config = Path(flags.config)
+    config = Path(flags.config) if flags.config else None
     if config and image:
         config = _with_images(config, image)
     elif image:
-        _say_what_is_missing(image, *services)
+        _say_what_is_missing(image, *(service["name"] for service in given_services))
     job = describe(
         [_read_script(script, command)],
         # Two of these at once, on one configuration, are two jobs.
@@ -106,7 +117,7 @@ def try_(
         server_url="https://gitlab.example.com",
         project="fargate/try",
         image=image and _checked(image),
-        services=[_checked(service) for service in services],
+        services=given_services,
         variables=variables,
     )
     attempt = _Attempt(_driver_flags(flags), job, shell, images=bool(image))
@@ -123,16 +134,7 @@ def try_(
         click.echo(f"fargate: {error}", err=True)
         result = Result("system_failure", reason=str(error))
     if as_json:
-        attempt.log.line(
-            json.dumps(
-                {
-                    # An ended job is no verdict on its script.
-                    "status": "system_failure" if result.status == "canceled" else result.status,
-                    "exit_code": result.exit_code,
-                    "phases": {name: round(s, 3) for name, s in result.phases.items()},
-                }
-            )
-        )
+        attempt.log.line(json.dumps(_plain(result)))
     if attempt.signal is not None:
         return 128 + attempt.signal
     return _exit_code(result)
@@ -153,6 +155,8 @@ class _Attempt:
 
     async def run(self, config: Path | None) -> Result:
         """Run the job on what the configuration describes, or on an embedded Fargate."""
+        # By its name the driver knows it, and `fargate reap` that it is gone (owner.py).
+        Path("/proc/self/comm").write_text(owner.TRY, "ascii")
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -160,6 +164,7 @@ class _Attempt:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if config is None:
+                    say("starting an embedded Fargate for this job")
                     config = await stack.enter_async_context(embedded_fargate(images=self._images))
                 driver = (sys.executable, "-m", "fargate_driver")
                 self._runner = Runner(
@@ -256,6 +261,20 @@ def _driver_flags(flags: Flags) -> list[str]:
         if value and name != "config":
             found += [f"--{name}" if metavar is None else f"--{name}={value}"]
     return found
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    """The result for programs; docs/local-fargate.md describes it."""
+    in_script = result.stage not in ("config", "prepare")
+    return {
+        # An ended job is no verdict on its script.
+        "status": "system_failure" if result.status == "canceled" else result.status,
+        "stage": result.stage or None,
+        "exit_code": result.exit_code if in_script else None,
+        "reported_exit_code": result.exit_code,
+        "failure_reason": result.failure_reason,
+        "phases": {name: round(s, 3) for name, s in result.phases.items()},
+    }
 
 
 def _exit_code(result: Result) -> int:

@@ -65,11 +65,11 @@ class Price(NamedTuple):
         return total + (self.storage_gb_hour or 0) * more
 
 
-def known(own: Path) -> dict[tuple[str, str, bool], Price]:
+def known(own: Path | None) -> dict[tuple[str, str, bool], Price]:
     """Read all prices.
 
     Args:
-        own: the operator's file, whose rows win; it need not exist.
+        own: the operator's file, whose rows win; it need not exist, or be known.
 
     Returns:
         By region, architecture and whether it is Spot.
@@ -78,7 +78,7 @@ def known(own: Path) -> dict[tuple[str, str, bool], Price]:
         PriceFileError: the operator's file is unreadable or damaged.
     """
     found = {price.key: price for price in read(PACKAGED)}
-    if own.exists():
+    if own and own.exists():
         found |= {price.key: price for price in read(own)}
     return found
 

@@ -35,11 +35,13 @@ class Outcome:
         verdict: What it means.
         message: The runner's words for it in the job log.
         exit_code: The script's code, for a build failure.
+        phase: The call: `config`, `prepare`, a sub-stage or `cleanup`.
     """
 
     verdict: Verdict
     message: str = ""
     exit_code: int | None = None
+    phase: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from fargate_driver.runner.calls import Grace, Outcome, Verdict
@@ -91,8 +91,11 @@ class Result:
 
     Args:
         status: The verdict.
-        exit_code: The script's exit code: 0 for a success, None where there is none to tell.
+        exit_code: What gitlab-runner tells GitLab: the script's exit code, 0 for a success, 1 where
+            `config` or `prepare` refused the job; None where there is none to tell.
         reason: One line for a human being; empty for a success.
+        stage: The call that decided: `config`, `prepare` or a sub-stage; "" for a success, and
+            where none ran.
         phases: Seconds that each call took, by `config`, `prepare`, the sub-stages and `cleanup`;
             of repeated calls the sum.
     """
@@ -101,6 +104,18 @@ class Result:
     exit_code: int | None = None
     reason: str = ""
     phases: Mapping[str, float] = field(default_factory=dict)
+    stage: str = ""
+
+    @property
+    def failure_reason(self) -> str | None:
+        """As GitLab names it (`failure_reason` of its jobs API); None where it didn't fail."""
+        if self.reason == _TIMED_OUT:
+            return _TIMED_OUT
+        reasons = {
+            "script_failure": "script_failure",
+            "system_failure": "runner_system_failure",
+        }
+        return reasons.get(self.status)
 
 
 class _AbortedError(Exception):
@@ -145,6 +160,7 @@ class Runner:
         self._phases: dict[str, float] = {}
         self._status = "running"
         self._stage = ""
+        self._phase = ""
         self._aborted = asyncio.Event()
         self._reason = ""
         self._canceled = False
@@ -200,15 +216,15 @@ class Runner:
             reason = self._reason or "canceled"
             self._log.message(f"ERROR: Job failed: {reason}")
             status: Status = "script_failure" if reason == _TIMED_OUT else "canceled"
-            return Result(status, None, reason, phases)
+            return Result(status, None, reason, phases, self._phase)
         if outcome.verdict is Verdict.SUCCESS:
             self._log.message("Job succeeded")
             return Result("success", 0, "", phases)
         if outcome.verdict is Verdict.SYSTEM_FAILURE:
             self._log.message(f"ERROR: Job failed (system failure): {outcome.message}")
-            return Result("system_failure", None, outcome.message, phases)
+            return Result("system_failure", None, outcome.message, phases, outcome.phase)
         self._log.message(f"ERROR: Job failed: {outcome.message}")
-        return Result("script_failure", outcome.exit_code, outcome.message, phases)
+        return Result("script_failure", outcome.exit_code, outcome.message, phases, outcome.phase)
 
     async def _prepare(self) -> Outcome:
         """Call config and prepare, up to three times; a try that failed is cleaned up."""
@@ -245,7 +261,8 @@ class Runner:
                 "config", custom.config(self._status, self._log.output, limit)
             )
         except ConfigError as error:
-            return Outcome(Verdict.SYSTEM_FAILURE, str(error)), error.retried
+            text = str(error)
+            return Outcome(Verdict.SYSTEM_FAILURE, text, phase="config"), error.retried
         if outcome.verdict is Verdict.SUCCESS:
             driver = f" with driver {custom.answer.driver}" if custom.answer.driver else ""
             self._log.message(f"Using Custom executor{driver}...")
@@ -338,9 +355,11 @@ class Runner:
             self._log.message(f"WARNING: Cleanup script failed: {outcome.message}")
 
     async def _timed(self, phase: str, call: Coroutine[Any, Any, Outcome]) -> Outcome:
+        if phase != "cleanup":
+            self._phase = phase
         start = time.monotonic()
         try:
-            return await call
+            return replace(await call, phase=phase)
         finally:
             self._phases[phase] = self._phases.get(phase, 0.0) + time.monotonic() - start
 

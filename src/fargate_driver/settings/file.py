@@ -17,6 +17,10 @@ class ConfigurationError(DriverError):
     """The configuration can't be used; one line per mistake."""
 
 
+class NoConfigurationError(ConfigurationError):
+    """None is named, and none is where one is looked for."""
+
+
 class Document(NamedTuple):
     """A file's content as it stands there.
 
@@ -38,7 +42,8 @@ def find(explicit: str | None) -> Document:
         explicit: The value of --config.
 
     Raises:
-        ConfigurationError: There is none, or it can't be read, is no TOML, or belongs to
+        NoConfigurationError: None is named or found.
+        ConfigurationError: It isn't there, or it can't be read, is no TOML, or belongs to
             gitlab-runner.
     """
     if explicit is not None:
@@ -60,7 +65,7 @@ def find(explicit: str | None) -> Document:
             skipped.append(f"{path}: is gitlab-runner's own configuration ([[runners]]); skipped")
     tried = ", ".join((*CANDIDATES[:-1], f"both in {Path.cwd()}", CANDIDATES[-1]))
     reasons = "".join(f"\n{line}" for line in skipped)
-    raise ConfigurationError(
+    raise NoConfigurationError(
         f"no configuration file; looked for {tried}; name one with --config{reasons}"
     )
 
