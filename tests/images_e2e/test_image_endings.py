@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import image_kinds
 from driver_calls import JobCalls
 from e2e_jobs import Run, run_job
 from image_jobs import image_job
-from local_fargate import until
+from local_fargate import FARGATE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,21 @@ def test_lifetime_is_over(fargate: LocalFargate, store: Path, tmp_path: Path) ->
     assert "MaxLifetime" in ran.stderr, ran.stderr
     assert job.call("cleanup").returncode == 0
     fargate.assert_nothing_left()
+
+
+def test_a_terminal_where_busybox_is_all(
+    fargate: LocalFargate, store: Path, tmp_path: Path
+) -> None:
+    job = calls(fargate, store, tmp_path / "job")
+    assert job.call("prepare").returncode == 0
+    shown = []
+    for words in (["sh", "-c", "echo $0 $1", "a", "b c"], ["echo", "a  b"], ["nothing"]):
+        command = [*FARGATE, "--config", str(job.config), "shell", "--", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        shown.append((done.returncode, done.stdout + done.stderr))
+    assert job.call("cleanup").returncode == 0
+    missing = "fargate: the container has no program nothing\n"
+    assert shown == [(0, "a b c\n"), (0, "a  b\n"), (127, missing)]
 
 
 def test_killed_drivers_leave_nothing(fargate: LocalFargate, store: Path, tmp_path: Path) -> None:

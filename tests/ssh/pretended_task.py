@@ -37,13 +37,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 # What a test kills in there by mistake is not this machine's.
 _NAMESPACE = [
     shutil.which("unshare") or "unshare",
-    "--pid",
-    "--fork",
-    "--kill-child",
-    "--mount-proc",
+    *([] if os.getuid() == 0 else ["--user", "--map-current-user"]),
+    *("--pid", "--fork", "--kill-child", "--mount-proc"),
 ]
-if os.getuid() != 0:
-    _NAMESPACE[1:1] = ["--user", "--map-current-user"]
 
 
 class Task:

@@ -87,7 +87,7 @@ def _stop_tasks_without_record(config: Settings, stopped: list[str], *, dry_run:
     here: a task that is listed and has no record belongs to no running job.
     """
     ecs = Ecs(launch.target(config), deadline=time.monotonic() + _PATIENCE)
-    listed = ecs.list_tasks(launch.started_by(config.task_metadata))
+    listed = ecs.list_tasks(startedBy=launch.started_by(config.task_metadata))
     directory = config.task_metadata.directory
     if listed and not directory.is_dir():
         click.echo(f"{directory} is missing: no task is stopped for want of a record", err=True)

@@ -167,11 +167,11 @@ class Ecs:
                 return
             raise
 
-    def list_tasks(self, started_by: str) -> list[str]:
+    def list_tasks(self, **filters: str) -> list[str]:
         """Call ListTasks, which the default IAM policy need not allow.
 
         Args:
-            started_by: RunTask's startedBy; ListTasks matches it exactly.
+            filters: such as startedBy, RunTask's own, or family; ListTasks matches them exactly.
 
         Returns:
             ARNs of the tasks that are to run (desiredStatus RUNNING).
@@ -180,7 +180,7 @@ class Ecs:
             EcsError: the call failed.
         """
         arns: list[str] = []
-        parameters = {"cluster": self.target.cluster, "startedBy": started_by}
+        parameters = {"cluster": self.target.cluster, **filters}
         while True:
             answer = self._call(self._ecs.list_tasks, "ListTasks", parameters)
             arns += answer["taskArns"]

@@ -33,6 +33,18 @@ a stage needs two of them: its script's, and another to end it."""
 # do it. Where there is no project's folder yet, the nearest one above it that exists is taken.
 # The shell stays, since SSH servers report no exit code of a program that a signal ended.
 _TERMINAL = r"""
+fargate_builtin=
+fargate_find_builtin() {
+  fargate_find busybox || return
+  case "
+$("$fargate_x" --list)
+" in
+    *"
+$1
+"*) fargate_builtin=yes ;;
+  esac
+  [ "$fargate_builtin" ]
+}
 { [ -O "$1" ] && [ -d "$1" ] && ! [ -L "$1" ]; } || mkdir -m 700 "$1" || exit 91
 [ -f "$1/environment" ] || fargate_make_environment "$1" "$2"
 . "$1/environment"
@@ -46,11 +58,12 @@ done
 shift 3
 case $1 in
   */*) fargate_x=$1 ;;
-  *) fargate_find "$1" || {
+  *) fargate_find "$1" || fargate_find_builtin "$1" || {
     echo "fargate: the container has no program $1" >&2
     exit 127
   } ;;
 esac
+[ "$fargate_builtin" ] && set -- busybox "$@"
 shift
 trap : INT QUIT
 "$fargate_x" "$@"

@@ -24,6 +24,7 @@ from fargate_driver.ssh.errors import NoShellError
 from fargate_driver.stages import asked, connecting, lock, services, sweep
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
+from fargate_driver.stages.service_log import ServiceLog
 from fargate_driver.stages.starting import Starter
 
 if TYPE_CHECKING:
@@ -147,7 +148,8 @@ def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter
         watcher.look()
         starter.tell_phase("SSH", time.monotonic() - running)
         if wanted.images:
-            services.check(places[0].connection(address), wanted.images.services, watcher)
+            log = ServiceLog(starter.ecs.target, wanted.definition, str(task["taskArn"]))
+            services.check(places[0].connection(address), wanted.images.services, watcher, log)
         else:
             _say_what_is_missing(found[0])
 
