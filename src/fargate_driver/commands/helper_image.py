@@ -6,38 +6,48 @@ import shlex
 
 import click
 
-from fargate_driver import __version__
 from fargate_driver.errors import DriverError
-from fargate_driver.helper import ToolsError, source_directory
+from fargate_driver.helper import ToolsError, digest, source_directory
 
 # GitLab's tags: docs.gitlab.com/runner/configuration/advanced-configuration, "Helper image".
 _TEXT = """\
 # The tools image of gitlab-fargate-driver, from {directory}/Dockerfile.
 # Building it for both architectures needs Docker with buildx, pushing it the AWS CLI.
-set -e
+# It can be run again: what is there already stays.
+set -eu
 
 # The version of your gitlab-runner, whose helper goes into the image
 runner=RUNNER_VERSION  # such as 18.4.0; see gitlab-runner --version
 
+registry={registry}
+# Another name for other contents, so that no task gets another image than it was tested with
+tag="{digest}-$runner"
 helper=registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper
 pinned() {{
   docker buildx imagetools inspect --format "$helper:$1@{{{{.Manifest.Digest}}}}" "$helper:$1"
 }}
-registry={registry}
-aws ecr describe-repositories --region {region} --repository-names fargate-helper ||
+aws ecr describe-repositories --region {region} --repository-names fargate-helper >/dev/null 2>&1 ||
   aws ecr create-repository --region {region} --repository-name fargate-helper
-aws ecr get-login-password --region {region} |
-  docker login --username AWS --password-stdin "$registry"
-docker buildx build --platform linux/amd64,linux/arm64 --push \\
-  --build-arg "HELPER_AMD64=$(pinned "alpine-latest-x86_64-v$runner")" \\
-  --build-arg "HELPER_ARM64=$(pinned "alpine-latest-arm64-v$runner")" \\
-  --tag "$registry/fargate-helper:{tag}" \\
-  {quoted}
+if aws ecr describe-images --region {region} --repository-name fargate-helper \\
+  --image-ids "imageTag=$tag" >/dev/null 2>&1; then
+  echo "$registry/fargate-helper:$tag is there already"
+else
+  amd64=$(pinned "alpine-latest-x86_64-v$runner")
+  arm64=$(pinned "alpine-latest-arm64-v$runner")
+  password=$(aws ecr get-login-password --region {region})
+  printf %s "$password" | docker login --username AWS --password-stdin "$registry"
+  docker buildx build --platform linux/amd64,linux/arm64 --push \\
+    --build-arg "HELPER_AMD64=$amd64" \\
+    --build-arg "HELPER_ARM64=$arm64" \\
+    --tag "$registry/fargate-helper:$tag" \\
+    {quoted}
+fi
 
-# Then, in fargate.toml (the task's execution role has to be allowed to pull from the repository):
-#   [Images]
-#   Enabled = true
-#   HelperImage = "{registry}/fargate-helper:{tag}"
+# The task's execution role has to be allowed to pull from the repository.
+echo "Now in fargate.toml:
+[Images]
+Enabled = true
+HelperImage = \\"$registry/fargate-helper:$tag\\""
 """
 
 
@@ -63,7 +73,7 @@ def helper_image(region: str, account: str) -> None:
             quoted=shlex.quote(str(directory)),
             region=shlex.quote(region),
             registry=shlex.quote(f"{account}.dkr.ecr.{region}.amazonaws.com"),
-            tag=__version__,
+            digest=digest(directory, without=("README.md",))[:12],
         ),
         nl=False,
     )

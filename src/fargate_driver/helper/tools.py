@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from fargate_driver.helper.sources import ToolsError, source_directory
+from fargate_driver.helper.sources import ToolsError, digest, source_directory
 
 _LIMIT = 900.0
 """Seconds for a build. It takes one processor 45 s; a busy machine may need many times that."""
@@ -30,7 +30,8 @@ def tools_directory() -> Path:
     sources = source_directory()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     cache /= "gitlab-fargate-driver"
-    tools = cache / f"tools-{_digest(sources)}"
+    name = f"{platform.machine()} {digest(sources, without=_NO_SOURCES)}"
+    tools = cache / f"tools-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     try:
         if tools.is_dir():
             return tools
@@ -42,14 +43,6 @@ def tools_directory() -> Path:
     except OSError as error:
         raise ToolsError(f"{cache} can't hold the tools for job containers: {error}") from error
     return tools
-
-
-def _digest(sources: Path) -> str:
-    digest = hashlib.sha256(platform.machine().encode())
-    for file in sorted(sources.iterdir()):
-        if file.name not in _NO_SOURCES:
-            digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _build(sources: Path, tools: Path) -> None:
