@@ -46,8 +46,7 @@ def _image(plan: Plan) -> list[list[str]]:
     if plan.images:
         return [
             [
-                f"Build and push the tools image; where the name at its end isn't {plan.helper_image},"
-                " write it into fargate.toml:",
+                "Build and push the tools image; its end prints what belongs into fargate.toml:",
                 f"fargate helper-image --region {plan.region} --account {plan.account}",
             ]
         ]
