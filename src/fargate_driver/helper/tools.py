@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fargate_driver.helper.sources import ToolsError, digest, source_directory
 
 _LIMIT = 900.0
 """Seconds for a build. It takes one processor 45 s; a busy machine may need many times that."""
+_SAID = "fargate: building the tools for job containers, once, which takes about a minute"
 _NO_SOURCES = {"Dockerfile", "README.md"}
 
 
@@ -47,6 +49,7 @@ def tools_directory() -> Path:
 
 def _build(sources: Path, tools: Path) -> None:
     made = Path(tempfile.mkdtemp(prefix="building-", dir=tools.parent))
+    print(_SAID, file=sys.stderr, flush=True)
     try:
         # A wheel's files are not executable.
         result = subprocess.run(
