@@ -49,7 +49,7 @@ def tools_directory() -> Path:
 
 def _build(sources: Path, tools: Path) -> None:
     made = Path(tempfile.mkdtemp(prefix="building-", dir=tools.parent))
-    print(_SAID, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{_SAID}\n")
     try:
         # A wheel's files are not executable.
         result = subprocess.run(
