@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver import __version__
+from fargate_driver.helper import image_tag
 from fargate_driver.setup import checks
 from fargate_driver.setup.plan import Plan, registry_of
 
@@ -131,7 +132,7 @@ QUESTIONS = (
         "helper_image",
         "Tools image, made with `fargate helper-image`",
         checks.image,
-        _own_image("fargate-helper", __version__),
+        lambda answers: _own_image("fargate-helper", image_tag())(answers),
         lambda answers: bool(answers["images"]),
     ),
     Question(
