@@ -24,7 +24,8 @@ from fargate_driver.gitlab import choices
 from fargate_driver.local.faults import Faults
 from fargate_driver.settings import Loaded, load
 from fargate_driver.settings.load import JOB_VARIABLES
-from pages import ROOT, Block, blocks, pages
+from fargate_driver.settings.model import keys_of
+from pages import ROOT, Block, blocks, pages, prose
 
 # Languages of blocks that other files test, or that hold neither commands nor settings.
 ELSEWHERE = {"sh", "console", "bash", "text"}
@@ -155,6 +156,16 @@ def test_the_page_of_variables_has_all() -> None:
     assert set(re.findall(r"\bFARGATE_[A-Z_]+\b", table)) >= VARIABLES
 
 
+def test_keys_in_the_text_exist() -> None:
+    wrong = []
+    for page in pages():
+        for number, line in prose(page):
+            for section, key in re.findall(r"`\[{1,2}(\w+)\]{1,2} (\w+)\b", line):
+                if section != "runners" and key not in keys_of(section):
+                    wrong.append(f"{page.relative_to(ROOT)}:{number}: [{section}] {key}")
+    assert wrong == []
+
+
 # Rights that are no operations, and operations whose right has another name.
 _RIGHTS = {"iam:PassRole", "s3:ListBucket", "s3:GetObjectVersion"}
 
@@ -179,9 +190,25 @@ def _rights(statements: list[dict[str, Any]]) -> None:
         assert statement["Effect"] in ("Allow", "Deny")
         actions = statement["Action"]
         for action in [actions] if isinstance(actions, str) else actions:
-            service, _, operation = action.partition(":")
-            known = session.get_service_model(service).operation_names
-            assert action in _RIGHTS or operation in known, action
+            assert _is_right(session, action), action
+
+
+def _is_right(session: botocore.session.Session, action: str) -> bool:
+    service, _, operation = action.partition(":")
+    return action in _RIGHTS or operation in session.get_service_model(service).operation_names
+
+
+def test_rights_in_the_text_exist() -> None:
+    session = botocore.session.Session()
+    services = "ecs|ec2|iam|logs|s3|sts|ecr|pricing|secretsmanager|codebuild"
+    named = {
+        action
+        for page in pages()
+        for _, line in prose(page)
+        for action in re.findall(rf"\b((?:{services}):[A-Z]\w+)", line)
+    }
+    assert len(named) > 10
+    assert sorted(action for action in named if not _is_right(session, action)) == []
 
 
 def _task_definition(given: dict[str, Any]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -32,6 +35,8 @@ COMMANDS = {
     "local": ("local", "local", "Run the embedded Fargate."),
     "completion": ("completion", "completion", "Print the completion of a shell: bash, zsh, fish."),
 }
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 EPILOG = """\b
 Examples:
@@ -85,6 +90,22 @@ def application(flags: Flags, words: list[str]) -> int:
         The exit code: the command's own, 2 for a wrong command line and for
             whatever it raised.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # no letter is worth a failure
+    try:
+        return _application(flags, words)
+    except click.ClickException as error:
+        say(_with_hint(error))
+        return error.exit_code
+    except click.Abort:
+        return 130  # as a shell reports an end by Ctrl-C
+    except Exception as error:  # noqa: BLE001 - a traceback is for --debug
+        say(_output_is_full(error) or str(explained(error, debug=flags.debug)))
+        return 2
+
+
+def _application(flags: Flags, words: list[str]) -> int:
     if words[:1] == ["--version"]:
         click.echo(f"fargate {__version__}")
         return 0
@@ -95,14 +116,8 @@ def application(flags: Flags, words: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
-    except click.ClickException as error:
-        say(_with_hint(error))
-        return error.exit_code
-    except click.Abort:
-        return 130  # as a shell reports an end by Ctrl-C
-    except Exception as error:  # noqa: BLE001 - a traceback is for --debug
-        say(str(explained(error, debug=flags.debug)))
-        return 2
+    if sys.stdout:  # None where descriptor 1 was closed
+        sys.stdout.flush()
     return result if isinstance(result, int) else 0
 
 
@@ -117,6 +132,13 @@ def root() -> Application:
         options_metavar="[GLOBAL FLAGS]",
         context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
     )
+
+
+def _output_is_full(error: Exception) -> str:
+    """The line about a standard output that takes nothing more; "" for other errors."""
+    if not isinstance(error, OSError) or error.errno not in _FULL or error.filename:
+        return ""
+    return f"the output can't be written: {error.strerror}"
 
 
 def _with_hint(error: click.ClickException) -> str:
