@@ -11,7 +11,8 @@ import click
 
 from fargate_driver.errors import DriverError
 from fargate_driver.setup import files, next_steps
-from fargate_driver.setup.questions import QUESTIONS, Question, answer
+from fargate_driver.setup.question import Question
+from fargate_driver.setup.questions import QUESTIONS, answer
 
 
 def _options(command: click.Command) -> click.Command:
