@@ -17,8 +17,9 @@ HEAD = """\
 # IAM rights of the manager
 
 The role of gitlab-runner's host needs these rights, and no others. `fargate init` writes the policy
-for what you chose, limited to your cluster, task definitions and roles. Tests compare it with the
-calls that jobs make on the embedded Fargate, feature by feature.
+for what you chose, limited to your cluster, task definitions, roles and log group. The tests
+compare it with every call that the driver makes in them, feature by feature: no call is missing, no
+action is unused. [What `fargate doctor` needs](doctor.md) beyond that is for whoever runs it.
 
 """
 
@@ -27,20 +28,33 @@ ABOUT = {
     "tags": "`Tags` or `PropagateTags`",
     "wide_reap": "`fargate reap` for tasks without a record ([leftovers](reap.md))",
     "images": "`[Images]` ([plain images](images.md))",
+    "logs": "`fargate logs` ([looking at jobs](operating.md))",
     "prune": "`fargate images --prune`; better given to whoever runs it",
 }
 
 FOOT = """
-`Resource` is `*` only where AWS can't limit the action: `ecs:ListTasks` (limited to the cluster by
-its condition), `ecs:DescribeTaskDefinition`, `ecs:RegisterTaskDefinition`,
+`Resource` is `*` only where AWS can't limit the action
+([reference](https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html)):
+`ecs:ListTasks` (limited to the cluster by its condition), `ecs:DescribeTaskDefinition`,
 `ecs:DeregisterTaskDefinition`, `ecs:ListTaskDefinitionFamilies` and
-`ec2:DescribeNetworkInterfaces`.
+`ec2:DescribeNetworkInterfaces`. Task definitions may be registered only in the families of
+`[Images] Family`. `ecs:TagResource` is allowed only for tags that RunTask gives, `iam:PassRole`
+only for these roles and only to ECS.
+
+The other roles that init's template makes:
+
+| role | may |
+|---|---|
+| execution role of jobs | pull from the ECR repositories that init was told of, write logs |
+| manager on EC2 | what is below, read the runner's token, be reached by Session Manager |
+| manager on Fargate | what is below |
+| execution role of a manager on Fargate | pull, write logs, read the runner's token |
 
 With `[Images]` the policy that init writes starts only task definitions that the driver derived.
 For jobs with `FARGATE_TASK_DEFINITION` add their families to `StartTasks`, and their roles to
 `GiveTasksTheirRoles`; for roles in `[Allow] TaskRoles` the latter.
 
-All of it, for task definitions `ci-job`:
+All of it, for jobs in images on the cluster `gitlab-ci`:
 
 ```json
 """
@@ -56,8 +70,10 @@ def text() -> str:
     scope = Scope(
         "arn:aws:ecs:eu-central-1:123456789012",
         "gitlab-ci",
-        ("ci-job",),
-        ("arn:aws:iam::123456789012:role/gitlab-ci-task-execution",),
+        ("gitlab-ci-image-*",),
+        ("arn:aws:iam::123456789012:role/gitlab-ci-eu-central-1-execution",),
+        "arn:aws:logs:eu-central-1:123456789012:log-group:/gitlab-fargate/gitlab-ci",
+        "gitlab-ci-image-*",
     )
     everything = policy(Features(**dict.fromkeys(Features._fields, True)), scope)
     return HEAD + "\n".join(rows) + "\n" + FOOT + json.dumps(everything, indent=2) + "\n```\n"

@@ -41,17 +41,17 @@ need() {
 python_environment() {
   local python=$root/.venv/bin/python state kind=$1
   [ ! -e "$root/.venv/ready-dev" ] || kind=dev
+  need python3=python3
   if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
     echo "python3 is missing or older than 3.11: install Python 3.11 or newer" >&2
     exit 2
   fi
   state=$(cd "$root" && cat requirements/*.txt pyproject.toml src/fargate_driver/__init__.py | sha256sum)
   [ "$(cat "$root/.venv/ready-$kind" 2>/dev/null)" = "$state" ] && return
+  # Debian's python3 comes without what `venv` needs; there is no command to tell by.
+  python3 -c 'import ensurepip' 2>/dev/null || need ensurepip=python3-venv
   echo "making .venv (once, and when what it needs changes) …" >&2
-  python3 -m venv --clear "$root/.venv" || {
-    echo "python3 -m venv failed: install with: sudo apt-get install python3-venv" >&2
-    exit 2
-  }
+  python3 -m venv --clear "$root/.venv" || exit 2
   echo "fetching the packages of requirements/$kind.txt …" >&2
   "$python" -m pip install --quiet --disable-pip-version-check --require-hashes \
     -r "$root/requirements/$kind.txt" &&

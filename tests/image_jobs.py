@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any
 
 import image_kinds
@@ -34,10 +33,3 @@ def service(alias: str = "", kind: str = "service", **variables: str) -> dict[st
     """A service with variables of its own."""
     given = [{"key": key, "value": value} for key, value in variables.items()]
     return {"name": image_kinds.NAMES[kind], "alias": alias, "variables": given}
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nothing listens at."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])

@@ -1,10 +1,11 @@
 """A job's directory on disk: what one stage leaves for the next.
 
 Every job has a directory of its own (0700) below `[TaskMetadata] Directory`, named by its key. It
-holds `record.json` (see records.py), `access` (how run reaches the task)
-and the connection's files: the private key, the pinned host key, the ControlMaster's socket and its
-log. Where the driver made the task definition, a directory `helper` in it holds the same for the
-connection to the helper's container. The directory is gone when nothing of the job is left.
+holds `record.json` (see records.py), `access` (how run reaches the task), a note `running-…` while
+a stage runs, and the connection's files: the private key, the pinned host key, the ControlMaster's
+socket and its log. Where the driver made the task definition, a directory `helper` in it holds the
+same for the connection to the helper's container. The directory is gone when nothing of the job is
+left.
 
 gitlab-runner gives every call of a job the same temporary directory. prepare leaves a link in it to
 the job's directory, so that later stages find the record without reading any configuration.
@@ -23,6 +24,7 @@ PREPARE = "prepare"
 _HELPER = "helper"
 _ACCESS = "access"
 _LOST = "lost"
+_RUNNING = "running-"
 
 
 class RecordError(DriverError):
@@ -114,34 +116,114 @@ def load_access(directory: str) -> Access | None:
         raise RecordError(f"{path}: is damaged: {e!r}") from e
 
 
-def note_lost(directory: str, stage: str) -> None:
+def note_lost(directory: str) -> None:
     """Note for the stages to come that the connection to the task was lost.
 
     Args:
-        directory: the job's directory; one that is gone is fine.
-        stage: what may still run in the task; "" for nothing new.
+        directory: of the connection; one that is gone is fine.
     """
-    path = os.path.join(directory, _LOST)
-    if os.path.isdir(directory) and (stage or not os.path.exists(path)):
-        write(path, stage)
+    if os.path.isdir(directory):
+        write(os.path.join(directory, _LOST), "")
 
 
-def lost_stage(directory: str) -> str | None:
-    """What may still run of a stage that lost the connection; None where none did.
+def is_lost(directory: str) -> bool:
+    """Whether the connection to the task was lost, and nobody has got it back.
+
+    Args:
+        directory: of the connection.
+    """
+    return os.path.exists(os.path.join(directory, _LOST))
+
+
+def forget_lost(directory: str) -> None:
+    """Note that the connection stands again."""
+    _unlink(os.path.join(directory, _LOST))
+
+
+class Running:
+    """The note of a stage that runs in the task, for when this process is killed (ADR 0015).
+
+    It is locked as long as this process lives. A note that can't be written is no reason to fail.
+
+    Args:
+        directory: of the connection.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._stage = ""
+
+    def begin(self, stage: str) -> None:
+        """Make the note, in place of an earlier one.
+
+        Args:
+            stage: what names its processes.
+        """
+        self.over()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        try:
+            note = os.open(os.path.join(self._directory, _RUNNING + stage), flags, 0o600)
+            self._stage = stage
+            os.lockf(note, os.F_TLOCK, 0)  # open until the process ends, and with it the lock
+        except OSError:
+            return
+
+    def over(self) -> None:
+        """Nothing of the stage runs any more."""
+        if self._stage:
+            forget_running(self._directory, self._stage)
+            self._stage = ""
+
+
+def places(directory: str) -> list[str]:
+    """The directories of a job's connections.
 
     Args:
         directory: the job's directory.
     """
+    helper = helper_directory(directory)
+    return [directory, helper] if os.path.isdir(helper) else [directory]
+
+
+def left_running(directory: str) -> list[str]:
+    """The stages that nobody hears any more, and which may still run in the task.
+
+    Args:
+        directory: of the connection; one that is gone has none.
+    """
     try:
-        with open(os.path.join(directory, _LOST), encoding="ascii") as file:
-            return file.read()
+        names = [name for name in os.listdir(directory) if name.startswith(_RUNNING)]
     except FileNotFoundError:
-        return None
+        return []
+    return [
+        name.removeprefix(_RUNNING)
+        for name in names
+        if not _is_locked(os.path.join(directory, name))
+    ]
 
 
-def forget_lost(directory: str) -> None:
-    """Note that the connection stands again, and nothing of an earlier stage runs."""
-    _unlink(os.path.join(directory, _LOST))
+def forget_running(directory: str, stage: str) -> None:
+    """Note that nothing of a stage runs any more.
+
+    Args:
+        directory: of the connection.
+        stage: as `left_running` has it.
+    """
+    _unlink(os.path.join(directory, _RUNNING + stage))
+
+
+def _is_locked(path: str) -> bool:
+    try:
+        note = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True  # it is over just now
+    try:
+        os.lockf(note, os.F_TEST, 0)
+    except OSError:
+        return True
+    finally:
+        os.close(note)
+    return False
 
 
 def write(path: str, text: str) -> None:

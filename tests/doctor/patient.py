@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
+import pytest
 from botocore.config import Config
 
+from doctor.relay import Answer, relay
 from fargate_driver.doctor.finding import Finding, Status
 from fargate_driver.doctor.plan import play
 from front_calls import flags
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from local_fargate import LocalFargate
@@ -21,6 +25,15 @@ if TYPE_CHECKING:
 DENIED = (
     "User: arn:aws:sts::123456789012:assumed-role/manager/i-0abc is not authorized to perform: {}"
 )
+
+
+def toml(value: Any) -> str:
+    """A value as TOML has it: as JSON does, but for tables and numbers."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{json.dumps(key)} = {toml(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    return repr(value) if isinstance(value, float) else json.dumps(value)
 
 
 class Patient:
@@ -38,7 +51,7 @@ class Patient:
         self.settings: dict[str, dict[str, Any]] = copy.deepcopy(fargate.settings)
         self.settings["TaskMetadata"]["Directory"] = str(directory / "records")
         self.more = ""
-        self._clients: list[Any] = []
+        self._closing = ExitStack()
 
     def client(self, service: str = "ecs") -> Any:
         """A client of the local Fargate, in the region of the settings."""
@@ -50,12 +63,24 @@ class Patient:
             aws_secret_access_key="placeholder",
             config=Config(proxies={}),
         )
-        self._clients.append(client)
+        self._closing.callback(client.close)
         return client
 
+    def relay(
+        self, change: Callable[[str, Answer], Answer] = lambda _, answer: answer, later: float = 0.0
+    ) -> None:
+        """Have AWS's answers be changed on their way."""
+        through = relay(self.fargate.url, change, later=later)
+        self.settings["Fargate"]["EndpointURL"] = self._closing.enter_context(through)
+
+    def setenv(self, name: str, value: str) -> None:
+        """Set a variable of this process until the end of the test."""
+        change = self._closing.enter_context(pytest.MonkeyPatch.context())
+        change.setenv(name, value)
+
     def close(self) -> None:
-        for client in self._clients:
-            client.close()
+        """End what was begun."""
+        self._closing.close()
 
     def image_mode(self) -> None:
         """Have jobs run in images."""
@@ -97,7 +122,8 @@ class Patient:
         """Write the configuration."""
         lines = []
         for section, values in self.settings.items():
-            lines += [f"[{section}]", *(f"{key} = {json.dumps(v)}" for key, v in values.items())]
+            lines += [f"[{section}]"] * bool(section)
+            lines += [f"{key} = {toml(value)}" for key, value in values.items()]
         self.config.write_text("\n".join([*lines, self.more, ""]))
 
     def findings(self, runner_config: Path | None = None) -> list[Finding]:

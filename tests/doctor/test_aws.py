@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
-from email.utils import formatdate
+import json
+import re
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.console import Console
 
+from doctor.relay import Answer
+from fargate_driver.doctor import aws, render
 from fargate_driver.doctor.finding import Status
-from fargate_driver.doctor.network import subnets
+from fargate_driver.doctor.plan import play
+from front_calls import flags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from doctor.patient import Patient
 
@@ -93,11 +93,60 @@ def _deny_public(patient: Patient) -> None:
     _deny("ec2:DescribeNetworkInterfaces")(patient)
 
 
-def _deny_pass_role(patient: Patient) -> None:
-    message = (
-        "User: x is not authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/t"
-    )
-    patient.fault("RunTask", error="AccessDeniedException", message=message)
+def _beside(operation: str, action: str) -> Callable[[Patient], None]:
+    """Have a call be refused over a right that it needs beside its own."""
+    message = f"User: x is not authorized to perform: {action} on resource: arn:aws:iam::1:role/t"
+
+    def seed(patient: Patient) -> None:
+        if operation != "RunTask":
+            patient.image_mode()
+        patient.fault(operation, error="AccessDeniedException", message=message)
+
+    return seed
+
+
+def _no_assuming(patient: Patient) -> None:
+    patient.settings["Fargate"]["AssumeRole"] = "arn:aws:iam::123456789012:role/ci"
+    patient.setenv("AWS_ENDPOINT_URL_STS", patient.fargate.url)
+
+
+def _subnets(change: Callable[[str], str]) -> Callable[[Patient], None]:
+    """Have DescribeSubnets find others than there are."""
+
+    def answer(called: str, found: Answer) -> Answer:
+        if called != "DescribeSubnets":
+            return found
+        return Answer(found.status, change(found.text.decode()).encode())
+
+    return lambda patient: patient.relay(answer)
+
+
+def _full(found: str) -> str:
+    return re.sub("(?<=<availableIpAddressCount>)[0-9]+", "0", found)
+
+
+def _two_vpcs(found: str) -> str:
+    item = re.search("<item>.*</item>", found, re.DOTALL)
+    assert item
+    return found.replace(item[0], item[0] + re.sub("vpc-[0-9a-f]+", "vpc-0abc", item[0]))
+
+
+def _absent_helper(patient: Patient) -> None:
+    def change(called: str, answer: Answer) -> Answer:
+        problem = {"__type": "ImageNotFoundException", "message": "no image with imageTag:'1'"}
+        absent = Answer(400, json.dumps(problem).encode())
+        return absent if called == "DescribeImages" else answer
+
+    patient.relay(change)
+    _ecr_helper(patient)
+    patient.settings["Images"]["ExecutionRole"] = "arn:aws:iam::123456789012:role/execution"
+
+
+def _other_architecture(patient: Patient) -> None:
+    patient.define(runtimePlatform={"cpuArchitecture": "ARM64"})
+    patient.image_mode()
+    base = patient.settings["Fargate"]["TaskDefinition"]
+    patient.settings["Images"] |= {"BaseTaskDefinition": base, "Architecture": "X86_64"}
 
 
 def _closed_group(patient: Patient) -> None:
@@ -121,11 +170,15 @@ def _other_port(patient: Patient) -> None:
         (_unseen_wrong_cluster, "cluster", "no cluster nowhere"),
         (_deleted_cluster, "cluster", "gone is INACTIVE"),
         (_cluster("bare"), "capacity", "bare has no default capacity provider strategy"),
-        (_absent_provider, "capacity", "names FARGATE_SPOT, which on-demand doesn't have"),
+        (_absent_provider, "capacity", "--capacity-providers FARGATE FARGATE_SPOT --default"),
         (_set("Fargate", "TaskDefinition", "job:9"), "task-definition", "no task definition job:9"),
         (_deregistered, "task-definition", "is INACTIVE"),
         (_set("Fargate", "ContainerName", "ci"), "container", 'ContainerName = "ci-coordinator"'),
-        (_other_port, "ssh-port", "Port is 2299, and the container's port is 22 / set Port = 22"),
+        (
+            _other_port,
+            "ssh-port",
+            "Port is 2299, and the container's port is 22 / set [SSH] Port = 22",
+        ),
         (_set("Fargate", "WaitForHealthy", True), "health-check", "no healthCheck"),
         (_define(networkMode="bridge"), "network-mode", "bridge: Fargate needs awsvpc"),
         (_define(cpu=None, memory=None, container={"memory": 512}), "size", "is missing"),
@@ -141,25 +194,41 @@ def _other_port(patient: Patient) -> None:
             "no execution role, which the image",
         ),
         (_no_base, "base-task-definition", "no task definition base:7"),
-        (_ecr_helper, "execution-role", "HelperImage in ECR"),
+        (_other_architecture, "architecture", 'set [Images] Architecture = "ARM64"'),
+        (_ecr_helper, "execution-role", "no execution role, which HelperImage"),
+        (_absent_helper, "helper-image", "no image with imageTag:'1'"),
         *((_deny(action), action, f"allow {action} to role manager") for action in _DEFAULT),
         (_deny_public, "ec2:DescribeNetworkInterfaces", "not allowed"),
         *(
             (_deny_images(action), action, "not allowed")
             for action in ("ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition")
         ),
-        (_deny_pass_role, "iam:PassRole", "arn:aws:iam::1:role/t"),
+        (_beside("RunTask", "iam:PassRole"), "iam:PassRole", "arn:aws:iam::1:role/t"),
+        (
+            _beside("RegisterTaskDefinition", "iam:PassRole"),
+            "iam:PassRole",
+            "allow iam:PassRole on arn",
+        ),
+        (_beside("RunTask", "ecs:TagResource"), "ecs:TagResource", "allow ecs:TagResource"),
+        (_no_assuming, "credentials", "the trust policy of arn:aws:iam::123456789012:role/ci"),
         (_expired("GetCallerIdentity", code="ExpiredToken"), "credentials", "token is expired"),
         (_expired("DescribeTasks", code="ExpiredTokenException"), "credentials", "renew them"),
-        (_set("Fargate", "Region", "us-east-11"), "region", "did you mean us-east-1?"),
+        (
+            _set("Fargate", "Region", "us-east-11"),
+            "region",
+            'did you mean [Fargate] Region = "us-east-1"?',
+        ),
         (
             _set("Fargate", "Cluster", "arn:aws:ecs:eu-west-1:123456789012:cluster/default"),
             "region",
-            "set Region to eu-west-1",
+            'set [Fargate] Region = "eu-west-1"',
         ),
         (_set("Fargate", "EndpointURL", "http://127.0.0.1:9"), "region", "Could not connect"),
         (_set("Fargate", "Subnet", "subnet-0abc"), "subnets", "'subnet-0abc' does not exist"),
         (_set("Fargate", "SecurityGroup", "sg-0abc"), "security-groups", "does not exist"),
+        (_subnets(_full), "subnets", "no free address is left in subnet-"),
+        (_subnets(_two_vpcs), "subnets", "in several VPCs: vpc-0abc, vpc-0fa46a7e10ca1f0a0"),
+        (lambda patient: patient.relay(later=3600), "clock", "s behind AWS's"),
         (_closed_group, "security-groups", "let nobody reach port"),
     ],
 )
@@ -216,59 +285,71 @@ def test_a_task_that_is_started_all_the_same_is_stopped(patient: Patient) -> Non
     patient.fargate.assert_nothing_left()
 
 
-def test_a_clock_that_is_off(patient: Patient) -> None:
-    with _later(patient.fargate.url, 3600) as url:
+def test_rights_of_operators_are_never_missed(patient: Patient) -> None:
+    patient.deny("ListTasks")
+    patient.settings["Fargate"]["Tags"] = {"team": "a"}
+    found = {one.check: one for one in patient.findings()}
+    assert not [one for one in found.values() if one.status is Status.WRONG]
+    assert "fargate reap" in found["ecs:ListTasks"].found
+    for action in ("ecs:ListTasks", "ecs:TagResource"):
+        assert found[action].status is Status.UNCHECKED
+
+
+def test_a_signature_that_is_refused_over_the_clock_is_the_clocks_fault(patient: Patient) -> None:
+    patient.relay(later=3600)
+    calls = ("DescribeTasks", "GetCallerIdentity")
+    patient.fault(*calls, error="InvalidSignatureException", message="Signature not yet current")
+    wrong = patient.wrong()
+    assert list(wrong) == ["clock"], wrong
+
+
+def test_credentials_are_never_shown(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secrets = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY", "FwoGZXIvYXdzEXAMPLE")
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    for name, secret in zip(names, secrets, strict=True):
+        monkeypatch.setenv(name, secret)
+    message = f"id {secrets[0]}, token {secrets[2]}, key {secrets[1]}. The Canonical String: %2B"
+    patient.fault("DescribeTasks", "StopTask", error="ServerException", message=message)
+    patient.fault("RunTask", error="AccessDeniedException", message=message)
+    patient.write()
+    groups = list(play(flags(config=str(patient.config)), None, run=False))
+    for group in groups:
+        render.show(group, Console(width=200))
+    shown = render.as_json(groups) + capsys.readouterr().out
+    assert "id AKIA…, token …, key …. " in shown
+    assert not [secret for secret in (*secrets, "%2B") if secret in shown]
+
+
+def test_nobody_waits_long_for_an_endpoint_that_says_nothing(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         patient.settings["Fargate"]["EndpointURL"] = url
         wrong = patient.wrong()
-    assert list(wrong) == ["clock"], wrong
-    assert "behind AWS's" in wrong["clock"]
+    assert list(wrong) == ["region"]
+    assert f"no answer from {url} within 0.5 s" in wrong["region"]
 
 
-def test_subnets_that_are_full_or_strangers() -> None:
-    def subnet(name: str, vpc: str, free: int) -> dict[str, Any]:
-        return {
-            "SubnetId": name,
-            "VpcId": vpc,
-            "AvailableIpAddressCount": free,
-            "AvailabilityZone": "us-east-1a",
-        }
-
-    full = subnets([subnet("subnet-1", "vpc-1", 0), subnet("subnet-2", "vpc-1", 9)])
-    assert full.status is Status.WRONG
-    assert "no free address in subnet-1 (" in full.found
-    apart = subnets([subnet("subnet-1", "vpc-1", 5), subnet("subnet-2", "vpc-2", 9)])
-    assert apart.status is Status.WRONG
-    assert "vpc-1, vpc-2" in apart.found
-
-
-@contextmanager
-def _later(url: str, seconds: float) -> Iterator[str]:
-    """The same endpoint at a later time of day."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            request = urllib.request.Request(f"{url}/", body, dict(self.headers))
-            try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    status, text = answer.status, answer.read()
-            except urllib.error.HTTPError as error:
-                with error:
-                    status, text = error.code, error.read()
-            self.send_response_only(status)
-            self.send_header("Date", formatdate(time.time() + seconds, usegmt=True))
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({}, "no credentials found / give the manager a role"),
+        ({"AWS_PROFILE": "ci"}, "The config profile (ci) could not be found"),
+    ],
+)
+def test_credentials_that_are_not_there(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], says: str
+) -> None:
+    nowhere = str(patient.directory / "nowhere")
+    places = {"AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere}
+    for name, value in (places | {"AWS_EC2_METADATA_DISABLED": "true"} | variables).items():
+        monkeypatch.setenv(name, value)
+    # Nothing is sent there.
+    patient.settings["Fargate"]["EndpointURL"] = "https://ecs.example.com"
+    wrong = patient.wrong()
+    assert list(wrong) == ["credentials"], wrong
+    assert says in wrong["credentials"]

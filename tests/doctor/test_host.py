@@ -10,15 +10,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from fargate_driver import records, settings
-from fargate_driver.doctor import runner_config, runner_limits
+from fargate_driver import records
 from fargate_driver.doctor.finding import Status
+from fargate_driver.doctor.plan import play
 from fargate_driver.ecs.target import Target
 from fargate_driver.owner import owner_of_this_call
+from fargate_driver.settings import file
 from fargate_driver.ssh.environment import ENVIRONMENT
 from front_calls import flags
 from local_fargate import FARGATE, until
@@ -49,6 +50,14 @@ def _others_may_write(patient: Patient) -> None:
     _records(patient).chmod(0o777)
 
 
+def _too_long(patient: Patient) -> None:
+    patient.settings["TaskMetadata"]["Directory"] = str(patient.directory / ("x" * 300))
+
+
+def _strangers(patient: Patient) -> None:
+    os.chown(_records(patient), 12345, -1)
+
+
 def _dead_job(patient: Patient) -> None:
     directory = _records(patient) / f"7-{'0' * 20}"
     directory.mkdir(mode=0o700)
@@ -62,6 +71,8 @@ def _dead_job(patient: Patient) -> None:
         (_file_in_the_way, "records", "is no directory"),
         (_nobody_writes_there, "records", "can't be written to"),
         (_others_may_write, "records", "chmod go-w"),
+        (_too_long, "records", "File name too long"),
+        pytest.param(_strangers, "records", "belongs to user 12345", marks=pytest.mark.root),
         (_dead_job, "leftovers", "job 7 (a/b): gitlab-runner has removed its temporary directory"),
     ],
 )
@@ -104,6 +115,88 @@ def test_the_ssh_client(
     assert says in wrong["ssh"]
 
 
+def _no_folder(patient: Patient) -> None:
+    patient.settings["Metrics"] = {"TextFile": "nowhere/fargate.prom"}
+
+
+def _no_metrics_there(patient: Patient) -> None:
+    patient.settings["Metrics"] = {"TextFile": "/proc/sys/fargate.prom"}
+
+
+def _no_log_there(patient: Patient) -> None:
+    patient.more = '[Costs]\n[[Capacity]]\nLaunchType = "FARGATE"\n'
+    patient.settings = {"": {"LogFile": str(patient.directory)}} | patient.settings
+
+
+def _damaged_prices(patient: Patient) -> None:
+    (patient.directory / "prices.json").write_text("{}")
+    patient.settings["Costs"] = {"PriceFile": "prices.json"}
+
+
+@pytest.mark.parametrize(
+    ("seed", "check", "says"),
+    [
+        (_no_folder, "text-file", "mkdir -p"),
+        (_no_metrics_there, "text-file", "/proc/sys can't be written to"),
+        (_no_log_there, "log-file", "is a folder"),
+        (_damaged_prices, "price-file", "is no file of prices"),
+    ],
+)
+def test_files_that_the_settings_name(
+    patient: Patient, seed: Callable[[Patient], None], check: str, says: str
+) -> None:
+    seed(patient)
+    wrong = patient.wrong()
+    assert list(wrong) == [check], wrong
+    assert says in wrong[check]
+
+
+def test_files_that_are_right(patient: Patient) -> None:
+    log, text = patient.directory / "log", patient.directory / "fargate.prom"
+    log.write_text("kept")
+    patient.settings = {"": {"LogFile": str(log)}} | patient.settings
+    patient.settings["Metrics"] = {"TextFile": text.name}
+    patient.settings["Costs"] = {"PriceFile": "later.json"}
+    before = sorted(patient.directory.iterdir())
+    found = {one.check: one.status for one in patient.findings()}
+    assert found["log-file"] is found["text-file"] is Status.OK
+    assert found["price-file"] is Status.UNCHECKED
+    assert sorted(patient.directory.iterdir()) == sorted([*before, patient.config])
+    assert log.read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "no such file"),
+        ("[Fargate", "is not valid TOML"),
+        ("[[runners]]", "is gitlab-runner's own configuration"),
+        ("[TaskMetadata]\nDirectory = '/x'\n[SSH]\nUsername = 'root'", "[Fargate]"),
+    ],
+)
+def test_a_configuration_that_is_none(tmp_path: Path, text: str | None, says: str) -> None:
+    path = tmp_path / "fargate.toml"
+    if text is not None:
+        path.write_text(text)
+    found = [one for group in play(flags(config=str(path)), None, run=True) for one in group[1]]
+    wrong = [one for one in found if one.status is Status.WRONG]
+    assert wrong
+    assert {one.check for one in wrong} == {"configuration"}
+    assert says in wrong[0].found
+    assert [one.check for one in found if one.status is Status.UNCHECKED] == ["all"]
+
+
+def test_a_folder_without_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").write_text("[[runners]]")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(file, "CANDIDATES", ("config.toml", "fargate.toml"))
+    found = [one for group in play(flags(), None, run=False) for one in group.findings]
+    wrong = [one for one in found if one.status is Status.WRONG]
+    assert len(wrong) == 1
+    assert "no configuration file" in wrong[0].found
+    assert "fargate init" in wrong[0].mend
+
+
 def test_all_mistakes_of_the_configuration(patient: Patient) -> None:
     patient.settings["Fargate"]["Cluster"] = "no such name!"
     del patient.settings["SSH"]["Username"]
@@ -119,111 +212,6 @@ def test_a_key_that_is_ignored(patient: Patient) -> None:
     wrong = patient.wrong()
     assert list(wrong) == ["configuration"]
     assert "did you mean Subnet?" in wrong["configuration"]
-
-
-def _runner(patient: Patient, **changes: Any) -> Path:
-    """Write a config.toml that is right but for the changes; None removes a key."""
-    custom: dict[str, Any] = {"graceful_kill_timeout": 240}
-    for stage in ("config", "prepare", "run", "cleanup"):
-        custom[f"{stage}_exec"] = str(DRIVER)
-        custom[f"{stage}_args"] = ["--config", str(patient.config), "custom", stage]
-    custom |= changes.pop("custom", {})
-    runner = {"name": "fargate", "executor": "custom"} | changes
-    lines = ["concurrent = 4", "[[runners]]"]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in runner.items()]
-    lines += ["[runners.custom]"]
-    lines += [f"{key} = {json.dumps(v)}" for key, v in custom.items() if v is not None]
-    path = patient.directory / "config.toml"
-    path.write_text("\n".join(lines))
-    return path
-
-
-def _wrong_runner(patient: Patient, path: Path) -> dict[str, str]:
-    """What is wrong with a config.toml, without a look at anything else."""
-    patient.write()
-    config = settings.load(flags(config=str(patient.config))).settings
-    found = runner_config.look(path, config, str(patient.config))
-    return {one.check: one.found for one in found if one.status is Status.WRONG}
-
-
-def test_a_runner_that_is_right(patient: Patient) -> None:
-    found = {one.check: one for one in patient.findings(_runner(patient))}
-    assert not [one for one in found.values() if one.status is Status.WRONG]
-    for check in ("runner-config", "runner-stages", "runner-directories", "runner-timeouts"):
-        assert found[check].status is Status.OK
-
-
-@pytest.mark.parametrize(
-    ("changes", "check", "says"),
-    [
-        ({"executor": "shell"}, "runner-config", "no runner has the custom executor"),
-        ({"shell": "powershell"}, "runner-shell", "shell = 'powershell'"),
-        ({"custom": {"cleanup_exec": None}}, "runner-stages", "cleanup_exec is missing"),
-        ({"custom": {"run_exec": "/nowhere"}}, "runner-stages", "/nowhere is no program"),
-        ({"custom": {"run_exec": "/bin/echo"}}, "runner-stages", "/bin/echo is not this driver"),
-        (
-            {"custom": {"run_args": ["--config", "fargate.toml", "custom", "run"]}},
-            "runner-stages",
-            "fargate.toml is relative",
-        ),
-        (
-            {"custom": {"run_args": ["--config", "/other.toml", "custom", "run"]}},
-            "runner-stages",
-            "run_args name another file: /other.toml",
-        ),
-        (
-            {"custom": {"graceful_kill_timeout": None}},
-            "runner-timeouts",
-            "graceful_kill_timeout is 600 s",
-        ),
-        (
-            {"custom": {"prepare_exec_timeout": 600}},
-            "runner-timeouts",
-            "prepare_exec_timeout is 600 s, StartTimeout 600 s",
-        ),
-    ],
-)
-def test_a_mistake_in_the_runners_configuration(
-    patient: Patient, changes: dict[str, Any], check: str, says: str
-) -> None:
-    wrong = _wrong_runner(patient, _runner(patient, **changes))
-    assert list(wrong) == [check], wrong
-    assert says in wrong[check]
-
-
-def test_stages_that_are_mixed_up(patient: Patient) -> None:
-    swapped = ["--config", str(patient.config), "custom", "cleanup"]
-    wrong = _wrong_runner(patient, _runner(patient, custom={"run_args": swapped}))
-    assert list(wrong) == ["runner-stages"]
-    assert "run_args call the stage cleanup" in wrong["runner-stages"]
-
-
-def test_folders_that_nobody_names(patient: Patient) -> None:
-    del patient.settings["Fargate"]["BuildsDir"]
-    patient.settings.pop("Images", None)
-    wrong = _wrong_runner(patient, _runner(patient))
-    assert list(wrong) == ["runner-directories"]
-    assert "builds_dir (BuildsDir)" in wrong["runner-directories"]
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [(None, "No such file"), ("[[runners", "is not valid TOML"), ("runners = 1", "no list")],
-)
-def test_a_runners_file_that_is_none(patient: Patient, text: str | None, says: str) -> None:
-    path = patient.directory / "config.toml"
-    if text:
-        path.write_text(text)
-    wrong = _wrong_runner(patient, path)
-    assert list(wrong) == ["runner-config"]
-    assert says in wrong["runner-config"]
-
-
-def test_limits_of_gitlab_runners_process() -> None:
-    assert runner_limits.judge(100, 1024, None).status is Status.WRONG
-    assert runner_limits.judge(100, 4096, 500).status is Status.WRONG
-    assert runner_limits.judge(100, 4096, 4915).status is Status.OK
-    assert runner_limits.judge(100, None, None).status is Status.OK
 
 
 def _doctor(patient: Patient, *words: str) -> subprocess.Popen[str]:
@@ -259,6 +247,17 @@ def test_run_with_an_sshd_that_refuses(patient: Patient) -> None:
     assert "refuses the job's key" in " ".join(stdout.split())
 
 
+def test_run_waits_for_nothing_where_a_task_is_known_to_fail(patient: Patient) -> None:
+    patient.settings["Fargate"]["ContainerName"] = "ci"
+    patient.write()
+    groups = list(play(flags(config=str(patient.config)), None, run=True))
+    run = groups[-1].findings[0]
+    assert (run.status, run.found) == (
+        Status.UNCHECKED,
+        "first mend what a task needs: container",
+    )
+
+
 def test_run_that_is_cancelled(patient: Patient) -> None:
     patient.fargate.faults({"task": {"sshd_refuses_key": True}})
     with _doctor(patient, "--run") as doctor:
@@ -268,3 +267,16 @@ def test_run_that_is_cancelled(patient: Patient) -> None:
         stdout, _ = doctor.communicate(timeout=60)
     assert doctor.returncode == 1
     assert "cancelled" in stdout
+
+
+def test_run_that_is_killed_is_for_reap(patient: Patient) -> None:
+    patient.fargate.faults({"task": {"sshd_refuses_key": True}})
+    with _doctor(patient, "--run") as doctor:
+        until(patient.fargate.alive)
+        os.kill(doctor.pid, signal.SIGKILL)
+    words = [*FARGATE, "--config", str(patient.config), "reap"]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert said.returncode == 0, said.stderr
+    assert "its gitlab-runner is gone" in said.stdout
+    assert list((patient.directory / "records").glob("[0-9]*")) == []
+    until(lambda: not patient.fargate.alive())

@@ -13,6 +13,7 @@ import pytest
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
 from fargate_driver.ecs.target import Target
+from free_port import free_port
 from local_fargate import LocalFargate, local_fargate, until
 
 if TYPE_CHECKING:
@@ -170,9 +171,7 @@ def test_an_unknown_task_is_none(fargate: LocalFargate) -> None:
 
 
 def test_nobody_listening_is_tried_again_and_told_in_one_line() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    target = Target("us-east-1", "default", f"http://127.0.0.1:{port}", None)
+    target = Target("us-east-1", "default", f"http://127.0.0.1:{free_port()}", None)
     begun = time.monotonic()
     with pytest.raises(EcsError, match="Could not connect to the endpoint URL") as e:
         Ecs(target, deadline=time.monotonic() + 2).run_task(request("nobody"))
@@ -183,8 +182,7 @@ def test_nobody_listening_is_tried_again_and_told_in_one_line() -> None:
 
 
 def test_a_server_that_comes_back_is_reached(fargate: LocalFargate) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     target = Target("us-east-1", "default", f"http://127.0.0.1:{port}", None)
     ecs = Ecs(target, deadline=time.monotonic() + 30)
     relay = threading.Timer(1.5, relay_once, [port, fargate.url])

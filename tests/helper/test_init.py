@@ -12,8 +12,9 @@ import pytest
 
 from fargate_driver.ssh.errors import UnreachableError
 from fargate_driver.ssh.master import close_master
+from free_port import free_port
 from helper.tools_container import Container, tools
-from ssh.pretended_task import free_port, wait_until
+from ssh.pretended_task import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,9 @@ import pytest
 
 from e2e_jobs import run_job
 from fargate_driver.runner.job import Variable
+from free_port import free_port
 from gitlab_server import GitLab, job_token
-from image_jobs import free_port, image_job, service
+from image_jobs import image_job, service
 from image_kinds import ODD_UID, ODD_VARIABLE
 
 if TYPE_CHECKING:

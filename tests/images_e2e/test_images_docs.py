@@ -1,22 +1,16 @@
-"""docs/images.md as a newcomer follows it."""
+"""docs/images.md as a newcomer follows it; tests/docs looks at its other blocks."""
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
-import click
 import pytest
 
 import image_kinds
-from fargate_driver.commands import Application
-from fargate_driver.flags import parse
-from job_response import settings
 from local_fargate import FARGATE
 
 ROOT = Path(__file__).parents[2]
@@ -61,32 +55,3 @@ def test_an_image_that_is_not_there_comes_with_the_way_to_bring_it(tmp_path: Pat
     shown = done.stdout + done.stderr
     assert "bring it first: fargate local image import python:3.99 PATH" in shown
     assert "CannotPullContainerError" in done.stdout
-
-
-def test_other_commands_are_understood() -> None:
-    lines = [line for block in BLOCKS for line in block.splitlines()]
-    calls = [
-        words[words.index("fargate") + 1 :]
-        for words in (shlex.split(line.replace("scripts/try", "fargate try")) for line in lines)
-        if "fargate" in words
-    ]
-    assert len(calls) >= 8
-    for words in calls:
-        _, rest = parse(list(words))
-        command: click.Command | None = Application("fargate")
-        context = None
-        while isinstance(command, click.Group):
-            context = click.Context(command, context)
-            name, command, rest = command.resolve_command(context, rest)
-        assert command
-        command.make_context(name, rest, context)
-
-
-@pytest.mark.parametrize(
-    "block", re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-)
-def test_settings_are_understood(block: str, tmp_path: Path) -> None:
-    given = tomllib.loads(block)
-    enabled = '[Images]\nEnabled = true\nHelperImage = "example.com/h:1"\n'
-    has_images = "HelperImage" in given.get("Images", {})
-    assert settings(tmp_path, block if has_images else enabled + block).images.enabled

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -18,6 +19,8 @@ from fargate_driver.local.runtimes.base import (
     Mount,
     RuntimeUnavailableError,
 )
+from fargate_driver.local.runtimes.cgroups import Cgroups, within
+from fargate_driver.local.runtimes.inside import limits, supervisor
 from local_images.archive_makers import archive, entry
 from local_runtime.image_lab import import_busybox, import_glibc, result, shell, task
 from local_runtime.runtime_lab import ISOLATED, lab, processes_with, token, until
@@ -337,6 +340,24 @@ asyncio.run(main())
         remove_tree(directory.parent)
 
     asyncio.run(story())
+
+
+@pytest.mark.root
+def test_a_cgroup_goes_with_its_last_process() -> None:
+    made = within(Cgroups().make(token(), 256, 64), "c", None)
+    with subprocess.Popen(["sleep", "0.5"]) as visitor:
+        for cgroup in made:
+            (cgroup / "cgroup.procs").write_text(str(visitor.pid))
+        limits.remove([str(cgroup) for cgroup in made], with_those_above=True)
+    assert not any(cgroup.parent.exists() for cgroup in made)
+
+
+def test_who_has_closed_all_files_is_dying(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        for parent, gone in ((process.pid, True), (os.getpid(), False)):
+            monkeypatch.setattr(os, "getppid", lambda parent=parent: parent)
+            assert supervisor._is_gone(parent) is gone
 
 
 @pytest.mark.parametrize("name", ISOLATED)

@@ -90,7 +90,8 @@ def test_asked_until_the_answers_are_right(tmp_path: Path) -> None:
 
 def test_the_end_of_input_writes_nothing(tmp_path: Path) -> None:
     done = init(tmp_path / "out", typed="eu-central-1\n")
-    assert done.returncode == 130
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--account is needed, or somebody who answers" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -207,7 +208,7 @@ def test_only_what_aws_cannot_limit_is_a_wildcard() -> None:
             else:
                 assert statement["Resource"] == ["*"], action
     unlimited = [one for one in document["Statement"] if "*" in one["Resource"]]
-    assert [one["Sid"] for one in unlimited if "Condition" in one] == ["FindLostTasks"]
+    assert [one["Sid"] for one in unlimited if "Condition" in one] == ["FindTasks"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from fargate_driver.ssh.keys import make_key
 from fargate_driver.ssh.master import close_master, open_master
 from fargate_driver.ssh.probe import Probe, probe
 from fargate_driver.ssh.session import Outcome, run_script
+from free_port import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 METADATA = "http://169.254.170.2/v4/0123456789abcdef"
 USER = pwd.getpwuid(os.getuid()).pw_name
 SSHD = "/usr/sbin/sshd"
-
-
-def free_port() -> int:
-    with socket.socket() as probe_socket:
-        probe_socket.bind(("127.0.0.1", 0))
-        return int(probe_socket.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -43,13 +37,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 # What a test kills in there by mistake is not this machine's.
 _NAMESPACE = [
     shutil.which("unshare") or "unshare",
-    "--pid",
-    "--fork",
-    "--kill-child",
-    "--mount-proc",
+    *([] if os.getuid() == 0 else ["--user", "--map-current-user"]),
+    *("--pid", "--fork", "--kill-child", "--mount-proc"),
 ]
-if os.getuid() != 0:
-    _NAMESPACE[1:1] = ["--user", "--map-current-user"]
 
 
 class Task:

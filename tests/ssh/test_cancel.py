@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fargate_driver.ssh.mux import Session
-from fargate_driver.ssh.session import run_script
+from fargate_driver.ssh.remote import stage_command
+from fargate_driver.ssh.session import end_stage, run_script
+from fargate_driver.ssh.stage import Stage
 from ssh.container_shells import KINDS, make_task
 from ssh.pretended_task import Run, Stages, Task, wait_until
 
@@ -102,10 +105,11 @@ def test_what_got_away_is_ended_and_all_else_lives(shells: Stages) -> None:
     other = Session(str(shells.task.job), b"exec /bin/sh -c '" + command + b"'", (nothing,) * 3)
     os.close(nothing)
     script = "\n".join(ESCAPES.values())
+    decoy = "sh -c ': fargate-stage '$FARGATE_STAGE_ID'; sleep 300; :' & sleep 0.1"
     run = cancel_when_ready(
         shells,
         f"{script}\nwhile [ $(wc -l <pids) -lt {len(ESCAPES)} ]; do sleep 0.1; done\n"
-        "touch ready\nsleep 303",
+        f"{decoy}\ntouch ready\nsleep 303",
     )
     assert run.outcome.cancelled
     assert run.outcome.code not in {0, None}
@@ -142,6 +146,70 @@ def test_with_an_unknown_first_process_its_children_are_left_alone(stages: Stage
     assert run.outcome.cancelled
     assert not stages.task.alive(pids(stages, "pids")[0])
     assert stages.task.alive(pids(stages, "lost")[0])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_stage_that_is_nowhere_takes_nothing_with_it(shells: Stages, known: bool) -> None:
+    script = "sleep 300 & echo $! >pids; sh -c '(setsid sleep 300 & echo $! >>pids)'"
+    shells.run(f"cd {shells.task.directory}\n{script}")
+    init = shells.found.init_pid
+    before = pids(shells, "pids")
+    end_stage(
+        shells.task.connection,
+        "0123456789abcdef",
+        init_pid=init if known else 0,
+        state_directory=shells.found.state_directory,
+    )
+    assert all(shells.task.alive(pid) for pid in [init, *before])
+    assert shells.run("echo next").stdout == b"next\n"
+
+
+def test_a_stage_that_is_ended_before_it_begins_never_does(shells: Stages) -> None:
+    found = shells.found
+    connection = shells.task.connection
+    path = shells.task.directory / "script"
+    path.write_text("echo never")
+    with path.open("rb", 0) as script, (shells.task.directory / "out").open("w+b") as out:
+        stage = Stage(connection, found.init_pid, found.state_directory, (out.fileno(),) * 2)
+        end_stage(
+            connection,
+            stage.name,
+            init_pid=found.init_pid,
+            state_directory=found.state_directory,
+        )
+        command = stage_command(
+            wrapper_shell=connection.wrapper_shell,
+            stage=stage.name,
+            size=path.stat().st_size,
+            shell=found.shell,
+            init_pid=found.init_pid,
+            state_directory=found.state_directory,
+        )
+        reading, writing = os.pipe()
+        stage.start(command, script.fileno(), path.stat().st_size)
+        stage.pump(lambda: False, reading)
+        stage.close()
+        for descriptor in (reading, writing):
+            os.close(descriptor)
+        assert (stage.code, out.seek(0), out.read()) == (128 + signal.SIGTERM, 0, b"")
+
+
+def test_what_a_killed_wrapper_left_is_ended_and_nothing_else(shells: Stages) -> None:
+    place = shells.task.directory
+    shells.run(f"cd {place}\nsleep 301 & echo $! >service\n")
+    script = "exec >/dev/null 2>&1; sleep 300 & echo $! $$ >pids; kill -9 $PPID; sleep 300"
+    run = shells.run(f"cd {place}\n{script}")
+    assert run.outcome.stage
+    assert all(shells.task.alive(pid) for pid in pids(shells, "pids"))
+    end_stage(
+        shells.task.connection,
+        run.outcome.stage,
+        init_pid=shells.found.init_pid,
+        state_directory=shells.found.state_directory,
+    )
+    assert not any(shells.task.alive(pid) for pid in pids(shells, "pids"))
+    assert shells.task.alive(pids(shells, "service")[0])
+    assert shells.run("echo next").stdout == b"next\n"
 
 
 def test_cancelled_before_the_start_nothing_runs(stages: Stages) -> None:

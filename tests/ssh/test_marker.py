@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from fargate_driver.ssh.marker import Output
 
 NONCE = "0123456789abcdef"
-BEGIN = b"\0fargate-begin:" + NONCE.encode() + b"\n"
+STAGE = "0011223344556677"
+BEGIN = b"\0fargate-begin:" + STAGE.encode() + b"\n"
 END = b"\0fargate-end:" + NONCE.encode() + b":"
 NEAR_MISSES = [mark[:size] for mark in (BEGIN, END) for size in range(1, len(mark) + 1)] + [
     END + b"7\n",
@@ -34,7 +35,7 @@ def test_any_bytes_in_any_chunks_pass_unchanged_up_to_the_end_mark(
     greeting: bytes, parts: list[bytes], code: int, after: bytes, cuts: list[int]
 ) -> None:
     script = b"".join(parts)
-    output = Output(NONCE)
+    output = Output(STAGE, NONCE)
     passed = feed(output, greeting + BEGIN + script + END + b"%03d\n" % code + after, cuts)
     assert (passed, output.code) == (greeting + script, code)
 
@@ -44,7 +45,7 @@ def test_without_an_end_mark_nothing_is_lost_and_there_is_no_verdict(
     parts: list[bytes], cuts: list[int]
 ) -> None:
     script = b"".join(parts)
-    output = Output(NONCE)
+    output = Output(STAGE, NONCE)
     passed = feed(output, BEGIN + script, cuts)
     assert (passed + output.rest(), output.code) == (script, None)
 
@@ -52,7 +53,7 @@ def test_without_an_end_mark_nothing_is_lost_and_there_is_no_verdict(
 @given(pieces, cuts_anywhere)
 def test_without_a_begin_mark_all_passes(parts: list[bytes], cuts: list[int]) -> None:
     said = b"".join(parts).replace(BEGIN, b"")
-    output = Output(NONCE)
+    output = Output(STAGE, NONCE)
     passed = feed(output, said, cuts)
     assert (passed + output.rest(), output.code, output.position) == (said, None, 0)
 
@@ -63,7 +64,7 @@ def test_a_stream_cut_anywhere_and_resumed_is_whole(
 ) -> None:
     script = b"".join(parts)
     log = script + END + b"007\n"
-    output = Output(NONCE)
+    output = Output(STAGE, NONCE)
     passed = b""
     before = b""
     for cut in lost:
@@ -76,7 +77,7 @@ def test_a_stream_cut_anywhere_and_resumed_is_whole(
 
 @given(st.binary(max_size=200))
 def test_no_more_is_held_back_than_the_beginning_of_a_mark(script: bytes) -> None:
-    output = Output(NONCE)
+    output = Output(STAGE, NONCE)
     assert output.feed(BEGIN) == b""
     passed = b"".join(output.feed(bytes([byte])) for byte in script)
     held = output.rest()
@@ -85,6 +86,6 @@ def test_no_more_is_held_back_than_the_beginning_of_a_mark(script: bytes) -> Non
 
 
 def test_single_bytes_pass_at_once() -> None:
-    output = Output(NONCE)
+    output = Output(STAGE, NONCE)
     output.feed(BEGIN)
     assert [output.feed(b"x") for _ in range(3)] == [b"x"] * 3

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -63,7 +63,11 @@ class Reconnect:
 
 
 def lose(
-    stages: Stages, script: str, meanwhile: Callable[[], None] = lambda: None, times: int = 1
+    stages: Stages,
+    script: str,
+    meanwhile: Callable[[], None] = lambda: None,
+    times: int = 1,
+    **arguments: Any,
 ) -> tuple[Run, Reconnect]:
     """Run a script, and kill the master each time that the script makes the file `lose`."""
     place = stages.task.directory
@@ -80,7 +84,8 @@ def lose(
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        return stages.run(f"cd {place}\n{script}", reconnect=reconnect), reconnect
+        run = stages.run(f"cd {place}\n{script}", reconnect=reconnect, **arguments)
+        return run, reconnect
     finally:
         over.set()
         thread.join()
@@ -204,7 +209,10 @@ def test_output_beyond_the_logs_limit_is_whole(stages: Stages) -> None:
     assert run.stdout.count(b"x") == size
 
 
-def test_a_cancel_while_disconnected_ends_the_script(shells: Stages) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cancel_while_disconnected_ends_the_script(tmp_path: Path, kind: str) -> None:
+    task = make_task(tmp_path, kind, contained=True)
+    task.start()
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     cancelled = threading.Event()
@@ -214,22 +222,19 @@ def test_a_cancel_while_disconnected_ends_the_script(shells: Stages) -> None:
         os.write(writing, b"\x0f")
 
     script = (
-        f"cd {shells.task.directory}; trap 'echo bye; exit 9' TERM; echo $$ >pid; echo before\n"
-        f"kill -9 {_masters_of(shells)}; while :; do sleep 0.1; done"
+        "trap 'echo bye; exit 9' TERM; echo $$ >pid; echo before\n"
+        "touch lose; while :; do sleep 0.1; done"
     )
     try:
-        run = shells.run(
-            script,
-            reconnect=Reconnect(shells, cancel),
-            cancelled=cancelled.is_set,
-            wakeup_fd=reading,
-        )
+        stages = Stages(task, task.open())
+        run, _ = lose(stages, script, cancel, cancelled=cancelled.is_set, wakeup_fd=reading)
+        assert run.outcome.cancelled
+        assert (run.outcome.code, run.stdout) == (9, b"before\nbye\n")
+        assert not task.alive(int((task.directory / "pid").read_text()))
     finally:
         os.close(reading)
         os.close(writing)
-    assert run.outcome.cancelled
-    assert (run.outcome.code, run.stdout) == (9, b"before\nbye\n")
-    assert not alive(int((shells.task.directory / "pid").read_text()))
+        task.stop()
 
 
 def _masters_of(stages: Stages) -> str:

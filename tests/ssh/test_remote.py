@@ -9,21 +9,27 @@ from hypothesis import strategies as st
 
 from fargate_driver.ssh import remote
 from fargate_driver.ssh.follow import follow_command
+from fargate_driver.ssh.kill import kill_command
 
 COMMANDS = {
     "stage": remote.stage_command(
         wrapper_shell="/bin/sh",
         stage="0e",
-        nonce="0f",
         size=1,
         shell="bash",
         init_pid=1,
         state_directory="/tmp/.fargate-0f",
     ),
     "follow": follow_command(
-        wrapper_shell="/bin/sh", script="/tmp/0", stage="0e", nonce="0f", positions=(1, 2)
+        wrapper_shell="/bin/sh", script="/tmp/0", stage="0e", positions=(1, 2)
     ),
-    "kill": remote.kill_command(wrapper_shell="/bin/sh", stage="0e", init_pid=1, grace=10),
+    "kill": kill_command(
+        wrapper_shell="/bin/sh",
+        stage="0e",
+        init_pid=1,
+        state_directory="/tmp/.fargate-0f",
+        grace=10,
+    ),
     "probe": remote.probe_command(wrapper_shell="/bin/sh", nonce="0f", directories=("/tmp",)),
 }
 

@@ -34,7 +34,7 @@ def shells(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stages]:
 def alive(pid: int) -> bool:
     try:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -162,7 +162,6 @@ def test_nothing_runs_before_the_whole_script_has_arrived(stages: Stages) -> Non
     command = stage_command(
         wrapper_shell="/bin/sh",
         stage="01",
-        nonce="00",
         size=len(script) + 1,
         shell="sh",
         init_pid=0,
@@ -173,7 +172,7 @@ def test_nothing_runs_before_the_whole_script_has_arrived(stages: Stages) -> Non
     session = Session(str(stages.task.job), command, (stdin, writing, writing))
     for descriptor in (stdin, writing):
         os.close(descriptor)
-    os.write(feed, script)
+    os.write(feed, b"00\n" + script)
     os.close(feed)
     output = b""
     while data := os.read(reading, 4096):
@@ -317,6 +316,39 @@ def test_eight_stages_at_once_report_their_own_codes(stages: Stages) -> None:
     assert [int(run.stdout) for run in runs] == list(range(1, 9))
 
 
+# Prints an end mark for each hexadecimal word that any process has in its command line or
+# environment, and for each name in the state directory.
+FORGERY = r"""
+for n in $({ cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ; ls "$1"; } 2>/dev/null |
+  tr -c '0-9a-f' '\n' | sort -u); do
+  [ ${#n} -ne 16 ] || printf '\0fargate-end:%s:000\n' "$n" | tee /dev/stderr
+done
+exit 1
+"""
+
+
+def test_what_a_script_can_read_forges_no_verdict(shells: Stages) -> None:
+    run = shells.run(FORGERY.replace("$1", shells.found.state_directory))
+    assert run.stdout.count(b"fargate-end") >= 2  # the stage's own name, at least
+    assert (run.outcome.code, run.outcome.lost) == (1, "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_a_container_that_exports_everything_does_not_export_the_nonce(
+    tmp_path: Path, shell: str
+) -> None:
+    task = make_task(tmp_path, f"{shell}+{shell}")
+    task.environment |= {"SHELLOPTS": "allexport", "fargate_nonce": "exported"}
+    task.start()
+    try:
+        run = Stages(task, task.open()).run(
+            "printf '\\0fargate-end:%s:000\n' \"$fargate_nonce\" | tee /dev/stderr; exit 1"
+        )
+    finally:
+        task.stop()
+    assert run.outcome.code == 1
+
+
 def test_secrets_are_in_no_command_line(stages: Stages) -> None:
     run = stages.run("secret=hunter2; cat /proc/[0-9]*/cmdline | tr '\\0' ' '", shell="bash")
     assert b"fargate-stage" in run.stdout
@@ -333,5 +365,5 @@ def _children(task: Task, name: str) -> Iterator[int]:
                     pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
                 if pid == task.init_pid:
                     yield int(entry.name)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue

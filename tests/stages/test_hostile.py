@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
+from free_port import free_port
 from local_fargate import FARGATE, LocalFargate, processes_in, until
 
 if TYPE_CHECKING:
@@ -46,12 +46,6 @@ def job(new_job: Callable[[], JobCalls]) -> JobCalls:
 
 def records(fargate: LocalFargate) -> Path:
     return fargate.directory / "fargate-local" / "jobs"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def test_a_lost_answer_and_then_failures_leave_no_task(

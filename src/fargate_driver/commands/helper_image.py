@@ -24,20 +24,20 @@ pinned() {{
   docker buildx imagetools inspect --format "$helper:$1@{{{{.Manifest.Digest}}}}" "$helper:$1"
 }}
 registry={registry}
-aws ecr describe-repositories --region {region} --repository-names fargate-helper ||
-  aws ecr create-repository --region {region} --repository-name fargate-helper
+aws ecr describe-repositories --region {region} --repository-names {repository} ||
+  aws ecr create-repository --region {region} --repository-name {repository}
 aws ecr get-login-password --region {region} |
   docker login --username AWS --password-stdin "$registry"
 docker buildx build --platform linux/amd64,linux/arm64 --push \\
   --build-arg "HELPER_AMD64=$(pinned "alpine-latest-x86_64-v$runner")" \\
   --build-arg "HELPER_ARM64=$(pinned "alpine-latest-arm64-v$runner")" \\
-  --tag "$registry/fargate-helper:{tag}" \\
+  --tag "$registry/{repository}:{tag}" \\
   {quoted}
 
 # Then, in fargate.toml (the task's execution role has to be allowed to pull from the repository):
 #   [Images]
 #   Enabled = true
-#   HelperImage = "{registry}/fargate-helper:{tag}"
+#   HelperImage = "{registry}/{repository}:{tag}"
 """
 
 
@@ -48,7 +48,10 @@ docker buildx build --platform linux/amd64,linux/arm64 --push \\
 )
 @click.option("--region", default="REGION", help="AWS region of the ECR repository.")
 @click.option("--account", default="ACCOUNT", help="AWS account of the ECR repository.")
-def helper_image(region: str, account: str) -> None:
+@click.option(
+    "--repository", default="fargate-helper", show_default=True, help="The ECR repository's name."
+)
+def helper_image(region: str, account: str, repository: str) -> None:
     """Print the commands that build, push and configure the tools image.
 
     Nothing is run. What is in capitals is yours to fill in.
@@ -62,6 +65,7 @@ def helper_image(region: str, account: str) -> None:
             directory=directory,
             quoted=shlex.quote(str(directory)),
             region=shlex.quote(region),
+            repository=shlex.quote(repository),
             registry=shlex.quote(f"{account}.dkr.ecr.{region}.amazonaws.com"),
             tag=__version__,
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +79,42 @@ def _ask(question: Question, default: str | None) -> Any:
         except ValueError as error:
             raise click.UsageError(str(error)) from None
 
-    return click.prompt(question.text, default, value_proc=read, show_default=bool(default))
+    try:
+        return click.prompt(question.text, default, value_proc=read, show_default=bool(default))
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo()
+        raise ValueError(f"{question.flag} is needed, or somebody who answers") from None
 
 
 def _write(directory: Path, texts: dict[str, str], *, yes: bool, force: bool) -> list[str]:
     """Write what may be written; nothing at all where nobody can be asked about one of them."""
     there = [name for name in texts if os.path.lexists(directory / name)]
     if there and yes and not force:
-        raise click.UsageError(
-            f"{directory / there[0]} is there already; give --force to replace it, or another --dir"
-        )
-    written = []
+        raise _is_there(directory / there[0])
+    chosen = {}
     for name, text in texts.items():
-        path = directory / name
-        if name in there and not force and not click.confirm(f"{path} is there. Replace it?"):
-            click.echo(f"kept {path}")
-            continue
-        files.write(path, text)
-        written.append(name)
-    return written
+        if name in there and not force and not _may_replace(directory / name):
+            click.echo(f"kept {directory / name}")
+        else:
+            chosen[name] = text
+    for name, text in chosen.items():
+        files.write(directory / name, text)
+    return list(chosen)
+
+
+def _may_replace(path: Path) -> bool:
+    try:
+        return click.confirm(f"{path} is there. Replace it?")
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo()
+        raise _is_there(path) from None
+
+
+def _is_there(path: Path) -> click.UsageError:
+    return click.UsageError(
+        f"{path} is there already; give --force to replace it, or another --dir"
+    )

@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from fargate_driver.doctor.aws import Aws, CallError
+from fargate_driver.doctor.background import begin
 from fargate_driver.doctor.finding import Finding, ok, unchecked, wrong
 from fargate_driver.ecs import launch
 from fargate_driver.errors import DriverError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fargate_driver.settings import Settings
 
 NO_TASK = "0" * 32
@@ -35,6 +36,9 @@ _SOURCES = {
 """Names of botocore (botocore/credentials.py), for people."""
 
 
+_SEE_CREDENTIALS = "AWS can't be called: see credentials"
+
+
 @dataclass
 class Access:
     """How AWS can be reached.
@@ -46,6 +50,7 @@ class Access:
         identity: The ARN of whoever calls; "" where unknown.
         tasks: Why DescribeTasks failed, which is called for a task that can't exist; None where it
             didn't fail.
+        hide: Leaves out what is secret in a text.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -53,6 +58,7 @@ class Access:
     blocked: str = ""
     identity: str = ""
     tasks: CallError | None = None
+    hide: Callable[[str], str] = str
 
 
 def look(config: Settings) -> Access:
@@ -66,26 +72,30 @@ def look(config: Settings) -> Access:
         aws = Aws(launch.target(config))
     except DriverError as error:
         mend = "see https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html"
-        return _block(access, wrong("credentials", str(error), mend))
-    who = _identity(aws, access)
-    if access.blocked:
-        access.findings.append(who)
+        _block(access, wrong("credentials", str(error), mend))
+        access.findings += [unchecked(one, access.blocked) for one in ("region", "clock")]
+        return access
+    access.hide = aws.hide
+    missing = _missing(aws)
+    if missing:
+        _block(access, missing, "there are no credentials")
     else:
-        access.tasks = _try(aws, config)
+        trying = begin(lambda: _try(aws, config))
+        who = _identity(aws, access)
+        access.tasks = trying.result()
         if access.tasks and access.tasks.credentials:
-            _block(access, _refused(aws, access.tasks))
-        else:
-            access.findings.append(who)
+            who = _refused(aws, access.tasks)
+            access.blocked = _SEE_CREDENTIALS
+        access.findings.append(who)
     access.findings += [_region(aws, config, access), _clock(aws)]
     if not access.blocked:
         access.aws = aws
     return access
 
 
-def _block(access: Access, finding: Finding) -> Access:
+def _block(access: Access, finding: Finding, why: str = _SEE_CREDENTIALS) -> None:
     access.findings.append(finding)
-    access.blocked = "AWS can't be called: see credentials"
-    return access
+    access.blocked = why
 
 
 def _try(aws: Aws, config: Settings) -> CallError | None:
@@ -97,27 +107,31 @@ def _try(aws: Aws, config: Settings) -> CallError | None:
     return None
 
 
-def _identity(aws: Aws, access: Access) -> Finding:
-    credentials = aws.credentials
-    if credentials is None:
-        access.blocked = "there are no credentials"
+def _missing(aws: Aws) -> Finding | None:
+    """What keeps credentials from being there."""
+    if aws.credentials is None:
         mend = (
             "give the manager a role (instance profile, task role), or AWS_ACCESS_KEY_ID and"
             " AWS_SECRET_ACCESS_KEY; gitlab-runner's own environment counts, not that of your shell"
         )
         return wrong("credentials", "no credentials found", mend)
     try:
-        credentials.get_frozen_credentials()
-    except (BotoCoreError, ClientError) as error:
-        access.blocked = "there are no credentials"
-        return wrong("credentials", " ".join(str(error).split()), _mend(aws))
+        aws.load_credentials()
+    except CallError as error:
+        return wrong("credentials", str(error), _mend(aws))
+    return None
+
+
+def _identity(aws: Aws, access: Access) -> Finding:
+    """Who calls; sets what follows from that."""
+    credentials = aws.credentials
     source = _SOURCES.get(credentials.method, credentials.method)
     told = f"from {source}, {_expiry(credentials)}"
     try:
         access.identity = str(aws.call("sts:GetCallerIdentity")["Arn"])
     except CallError as error:
         if error.credentials:
-            access.blocked = "AWS can't be called: see credentials"
+            access.blocked = _SEE_CREDENTIALS
             return _refused(aws, error)
         return ok("credentials", f"{told}; whose they are can't be told ({error})")
     return ok("credentials", f"{access.identity}, {told}")
@@ -160,13 +174,15 @@ def _region(aws: Aws, config: Settings, access: Access) -> Finding:
         if value.startswith("arn:") and parts[3] != region:
             found = f"Region is {region}, and {key} is in {parts[3]}"
             access.blocked = access.blocked or "Region is wrong"
-            return wrong("region", found, f"set Region to {parts[3]}, or name another {key}")
+            return wrong(
+                "region", found, f'set [Fargate] Region = "{parts[3]}", or name another {key}'
+            )
     place = aws.target.endpoint_url or "AWS"
     known = region in aws.regions
     unreachable = access.tasks is not None and not access.tasks.code
     if not known and (unreachable or aws.target.endpoint_url):
         close = get_close_matches(region, aws.regions, n=1)
-        mend = f"did you mean {close[0]}?" if close else "see `aws ec2 describe-regions`"
+        mend = f'did you mean [Fargate] Region = "{close[0]}"?' if close else "see [Fargate] Region"
         access.blocked = access.blocked or f"there is no region {region}"
         return wrong("region", f"no region of AWS is named {region}", mend)
     if access.blocked:

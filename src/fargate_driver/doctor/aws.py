@@ -5,6 +5,7 @@ The driver's own calls are in ecs/client.py; these need rights that it must do w
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fargate_driver.doctor.background import begin
 from fargate_driver.ecs.endpoint import endpoint_for, is_loopback
 from fargate_driver.ecs.session import session_for
 from fargate_driver.errors import DriverError
@@ -42,10 +44,20 @@ _CREDENTIALS = {
 """Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html and
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
 _NOT_OFFERED = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation"}
-_ATTEMPTS = 3
-_CONNECTING = 5
-_PATIENCE = 15
-"""Seconds for each attempt of a call, to connect and to answer."""
+_ATTEMPTS = 2
+_CONNECTING = 3
+_ANSWERING = 6
+"""Seconds for each attempt of a call."""
+PATIENCE = 8
+"""Seconds for a call as a whole: the names of a host may have many addresses, and no answer come
+from the name server either."""
+_SHORTEST_SECRET = 16
+"""Shorter ones are placeholders, which may be part of any word."""
+_KEY_SHOWN = 4
+_SIGNED = re.compile(r"The (Canonical String|String-to-Sign)\b.*", re.IGNORECASE | re.DOTALL)
+_TOKEN = re.compile(r"(security-token[=:] ?)[^\s&'\"]+", re.IGNORECASE)
+"""AWS tells both when it doesn't accept a signature
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""
 
 
 class CallError(Exception):
@@ -93,7 +105,8 @@ class Aws:
         self.target = target
         self.skew: float | None = None
         self._lock = Lock()
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str | None], Any] = {}
+        self._secrets: list[tuple[str, int]] = []
         try:
             self._session = session_for(target)
             self.credentials = self._session.get_credentials()
@@ -110,11 +123,27 @@ class Aws:
             for name in self._session.get_available_regions("ecs", partition)
         ]
 
-    def call(self, action: str, **parameters: Any) -> dict[str, Any]:
+    def load_credentials(self) -> None:
+        """Get them from where they come from, which may be another host.
+
+        Raises:
+            CallError: There are some in name alone.
+        """
+        try:
+            frozen = begin(self.credentials.get_frozen_credentials).result(PATIENCE)
+        except TimeoutError as error:
+            raise CallError("", "", f"their source gives none within {PATIENCE} s") from error
+        except (BotoCoreError, ClientError) as error:
+            raise CallError("", "", " ".join(str(error).split())) from error
+        found = ((frozen.secret_key, 0), (frozen.token, 0), (frozen.access_key, _KEY_SHOWN))
+        self._secrets = [one for one in found if one[0] and len(one[0]) >= _SHORTEST_SECRET]
+
+    def call(self, action: str, *, region: str | None = None, **parameters: Any) -> dict[str, Any]:
         """Make a call.
 
         Args:
             action: As IAM names it, such as `ecs:StopTask`.
+            region: Another Region than the settings'.
             parameters: The operation's.
 
         Raises:
@@ -122,8 +151,9 @@ class Aws:
         """
         service, _, operation = action.partition(":")
         try:
-            method = getattr(self._client(service), xform_name(operation))
-            answer: dict[str, Any] = method(**parameters)
+            client = self._client(service, region)
+            method = getattr(client, xform_name(operation))
+            answer: dict[str, Any] = begin(lambda: method(**parameters)).result(PATIENCE)
         except ClientError as error:
             self._see_clock(error.response)
             problem = error.response.get("Error", {})
@@ -132,10 +162,24 @@ class Aws:
                 str(problem.get("Code") or "?"),
                 " ".join(str(problem.get("Message")).split()),
             ) from error
+        except TimeoutError as error:
+            silence = f"no answer from {client.meta.endpoint_url} within {PATIENCE} s"
+            raise CallError(action, "", silence) from error
         except (BotoCoreError, ValueError) as error:
             raise CallError(action, "", " ".join(str(error).split())) from error
         self._see_clock(answer)
         return answer
+
+    def hide(self, text: str) -> str:
+        """Leave out what is secret in a text of AWS's or botocore's.
+
+        Args:
+            text: Which may quote the request, and with it the credentials.
+        """
+        text = _TOKEN.sub(r"\1…", _SIGNED.sub("", text))
+        for secret, shown in self._secrets:
+            text = text.replace(secret, f"{secret[:shown]}…")
+        return text
 
     def _see_clock(self, answer: Mapping[str, Any]) -> None:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -147,18 +191,19 @@ class Aws:
             told = told.replace(tzinfo=UTC)
         self.skew = (datetime.fromtimestamp(time.time(), UTC) - told).total_seconds()
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, region: str | None) -> Any:
         endpoint = endpoint_for(service, self.target.endpoint_url)
         with self._lock:  # making clients is not safe in several threads
-            if service not in self._clients:
-                self._clients[service] = self._session.create_client(
+            if (service, region) not in self._clients:
+                self._clients[service, region] = self._session.create_client(
                     service,
+                    region_name=region,
                     endpoint_url=endpoint,
                     config=Config(
                         connect_timeout=_CONNECTING,
-                        read_timeout=_PATIENCE,
+                        read_timeout=_ANSWERING,
                         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
                         proxies={} if is_loopback(endpoint) else None,
                     ),
                 )
-            return self._clients[service]
+            return self._clients[service, region]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from fargate_driver import settings
@@ -10,6 +11,7 @@ from fargate_driver.doctor import (
     access,
     cluster,
     definition,
+    files,
     images,
     network,
     programs,
@@ -18,7 +20,8 @@ from fargate_driver.doctor import (
     runner_config,
     trial,
 )
-from fargate_driver.doctor.finding import Finding, ok, unchecked, wrong
+from fargate_driver.doctor.background import begin
+from fargate_driver.doctor.finding import Finding, Status, ok, unchecked, wrong
 from fargate_driver.settings import ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
     from fargate_driver.settings import Loaded, Settings
 
     Look = Callable[[], Iterable[Finding]]
+
+_MEND = "every key is in docs/configuration.md"
+_PASSED_OVER = "skipped"
+_HARMLESS = {"leftovers", "log-file", "price-file", "text-file"}
+"""Checks without which a task starts all the same."""
 
 
 class Group(NamedTuple):
@@ -52,76 +60,93 @@ def play(flags: Flags, runner_config_path: Path | None, *, run: bool) -> Iterato
         run: Whether to start a task too.
 
     Yields:
-        Each group as soon as it, and all before it, are there.
+        Each group, in order.
     """
     try:
         loaded = settings.load(flags)
     except ConfigurationError as error:
-        mend = "see docs/configuration.md"
-        mistakes = [wrong("configuration", line, mend) for line in str(error).splitlines()]
-        yield Group("Configuration", mistakes)
+        yield Group("Configuration", _mistakes(str(error)))
         yield Group("Everything else", [unchecked("all", "it needs a configuration that is right")])
         return
-    yield Group("Configuration", _configuration(loaded))
+    found = _configuration(loaded)
+    yield Group("Configuration", found)
     config = loaded.settings
-    with ThreadPoolExecutor() as pool:
-
-        def begin(title: str, look: Look) -> Callable[[], Group]:
-            future = pool.submit(lambda: list(look()))
-            return lambda: Group(title, _result(title, future.result))
-
-        here = [
-            begin(
-                "This host", lambda: [*records.look(config.task_metadata.directory), programs.ssh()]
-            ),
-            begin(
-                "gitlab-runner",
-                lambda: runner_config.look(runner_config_path, config, loaded.path),
-            ),
-        ]
-        reach = access.look(config)
-        yield Group("AWS", reach.findings)
-        for group in [*_of_aws(reach, config, begin), *here]:
-            found = group()
-            if found.findings:
-                yield found
+    reaching = begin(lambda: access.look(config))
+    # What makes files and processes does so in this thread, which Ctrl-C makes tidy up.
+    host = _done("This host", lambda: _host(config, loaded.path))
+    runner = _done(
+        "gitlab-runner", lambda: runner_config.look(runner_config_path, config, loaded.path)
+    )
+    reach = reaching.result()
+    needed = [Group("AWS", reach.findings), *_of_aws(reach, config), host]
+    needed = [Group(one.title, [_hidden(it, reach) for it in one.findings]) for one in needed]
+    yield from (group for group in [*needed, runner] if group.findings)
     if run:
-        why = "something is wrong that a task needs"
-        blocked = bool(reach.blocked)
-        yield Group("A task", [unchecked("run", why) if blocked else trial.run(config)])
+        yield Group("A task", [_hidden(_trial(config, needed), reach)])
+
+
+def _mistakes(text: str) -> list[Finding]:
+    """Each line of a ConfigurationError is a mistake, but for files that were passed over."""
+    lines = [line for line in text.splitlines() if not line.endswith(_PASSED_OVER)]
+    none = lines[0].startswith("no configuration file")
+    mend = "write one with `fargate init`, or name it: --config FILE" if none else _MEND
+    return [wrong("configuration", line, mend) for line in lines]
 
 
 def _configuration(loaded: Loaded) -> list[Finding]:
     # A file of gitlab-runner's own that was passed over is no mistake of this one.
-    ignored = [line for line in loaded.warnings if not line.endswith("skipped")]
+    ignored = [line for line in loaded.warnings if not line.endswith(_PASSED_OVER)]
     if ignored:
-        return [wrong("configuration", line, "see docs/configuration.md") for line in ignored]
+        return [wrong("configuration", line, _MEND) for line in ignored]
     return [ok("configuration", loaded.path)]
 
 
-def _of_aws(
-    reach: access.Access, config: Settings, begin: Callable[[str, Look], Callable[[], Group]]
-) -> list[Callable[[], Group]]:
+def _host(config: Settings, path: str) -> Iterator[Finding]:
+    yield from records.look(config.task_metadata.directory)
+    yield programs.ssh()
+    yield from files.look(config, path)
+
+
+def _of_aws(reach: access.Access, config: Settings) -> Iterator[Group]:
+    """All that is asked of AWS, side by side."""
     titles = ("Cluster", "Task definition", "Image mode", "Network", "Rights")
     aws = reach.aws
     if aws is None:
-        blocked = [unchecked("all", reach.blocked)]
-        return [lambda title=title: Group(title, blocked) for title in titles]  # type: ignore[misc]
+        yield from (Group(title, [unchecked("all", reach.blocked)]) for title in titles)
+        return
+    describing = begin(lambda: definition.describe(aws, config.images.base_task_definition or ""))
     described = definition.describe(aws, config.fargate.task_definition)
-    base = definition.describe(aws, config.images.base_task_definition or "")
+    base = describing.result()
     looks: tuple[Look, ...] = (
         lambda: cluster.look(aws, config, reach.tasks),
         lambda: definition.look(described, config),
-        lambda: images.look(base, config),
+        lambda: images.look(aws, base, config),
         lambda: network.look(aws, config),
         lambda: rights.look(aws, config, reach, described, base),
     )
-    return [begin(title, look) for title, look in zip(titles, looks, strict=True)]
+    begun = [begin(partial(_done, title, look)) for title, look in zip(titles, looks, strict=True)]
+    yield from (group.result() for group in begun)
 
 
-def _result(title: str, result: Callable[[], list[Finding]]) -> list[Finding]:
+def _trial(config: Settings, needed: list[Group]) -> Finding:
+    """Start a task, unless it is known to fail: a wait of minutes would tell nothing more."""
+    found = [one for group in needed for one in group.findings if one.check not in _HARMLESS]
+    first = next((one for one in found if one.status is Status.WRONG), None)
+    if first:
+        return unchecked("run", f"first mend what a task needs: {first.check}")
+    if any(one.check == "all" for one in found):
+        return unchecked("run", "AWS can't be called")
+    return trial.run(config)
+
+
+def _hidden(finding: Finding, reach: access.Access) -> Finding:
+    return replace(finding, found=reach.hide(finding.found), mend=reach.hide(finding.mend))
+
+
+def _done(title: str, look: Look) -> Group:
     try:
-        return result()
+        return Group(title, list(look()))
     except Exception as error:  # noqa: BLE001 - a mistake in one check must not hide the others
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        return [unchecked(title.lower(), f"internal error: {text} (please report this)")]
+        found = f"internal error: {text} (please report this)"
+        return Group(title, [unchecked(title.lower(), found)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _LEAST_FREE = 50 * 2**20
 """Bytes. A job leaves a few KiB; a disk that is this full will be fuller soon."""
+_WHO = "who may put another job's record or key in its place"
+_LONGEST_FILE = f"{'9' * 20}-{'0' * 20}/{'0' * 60}"
+"""As long as the names in a job's folder get."""
 _KEY = "[TaskMetadata] Directory"
 
 
@@ -33,6 +37,11 @@ def look(directory: Path) -> Iterator[Finding]:
     """
     mend = f"set {_KEY} to a folder of gitlab-runner's user"
     base = _existing(directory)
+    too_long = _too_long(directory)
+    if too_long:
+        yield wrong("records", too_long, mend)
+        yield from _not_tried("no job's folder can be made there")
+        return
     if not base.is_dir():
         yield wrong("records", f"{base} is no directory", mend)
         yield from _not_tried("there is no directory")
@@ -59,6 +68,16 @@ def _existing(directory: Path) -> Path:
     return next(path for path in (directory, *directory.parents) if os.path.lexists(path))
 
 
+def _too_long(directory: Path) -> str:
+    """What is too long for the file system in the path of a job's file; "" for nothing."""
+    try:
+        os.lstat(directory / _LONGEST_FILE)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return f"{str(directory)[:200]}: {error.strerror}"
+    return ""
+
+
 def _state(directory: Path, base: Path) -> Finding:
     found = base.stat()
     free = shutil.disk_usage(base).free
@@ -67,14 +86,13 @@ def _state(directory: Path, base: Path) -> Finding:
         return wrong("records", f"{base}: {told}", "make room on its file system")
     if base != directory:
         return ok("records", f"{directory} will be made in {base}, {told}")
+    if found.st_uid not in (os.geteuid(), 0):
+        mend = f"chown {os.geteuid()} {directory}, or have gitlab-runner's user call the doctor"
+        return wrong("records", f"{directory}: belongs to user {found.st_uid}, {_WHO}", mend)
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         mend = f"chmod go-w {directory}"
-        return wrong("records", f"{directory}: other users may write to it", mend)
-    return ok("records", f"{directory}: writable for {_user(found.st_uid)} alone, {told}")
-
-
-def _user(uid: int) -> str:
-    return "this user" if uid == os.geteuid() else f"this user and user {uid}"
+        return wrong("records", f"{directory}: other users may write to it, {_WHO}", mend)
+    return ok("records", f"{directory}: writable for this user alone, {told}")
 
 
 def _socket(place: Path) -> Finding:
@@ -110,7 +128,7 @@ def _key(place: str) -> Finding:
 
 def _leftovers(directory: Path) -> Finding:
     try:
-        dead = sweep.find(str(directory))
+        dead = sweep.find(str(directory)).dead
     except (DriverError, OSError) as error:
         return unchecked("leftovers", str(error))
     if not dead:

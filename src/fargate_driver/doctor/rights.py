@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _NO_REVISION = 2147483647
 _NO_SUBNET = "subnet-00000000000000000"
 _REASON = "fargate doctor tries the right to stop tasks"
+_BESIDE = {"iam:PassRole", "ecs:TagResource"}
+_ONLY_A_TASK = "it can't be tried without starting a task: --run tells"
 _NO_INTERFACE = "eni-00000000000000000"
 
 
@@ -35,32 +37,59 @@ def look(
         described: The task definitions that the settings name, as `definition.describe` returned
             them.
     """
-    launched = _run_task(aws, config)
-    passing = _denial(launched) if launched else None
-    about_role = passing is not None and passing.action == "iam:PassRole"
-    yield _judge("ecs:RunTask", None if about_role else launched)
-    yield _judge("ecs:DescribeTasks", access.tasks)
-    stopping = _refusal(
-        aws, "ecs:StopTask", cluster=config.fargate.cluster, task=NO_TASK, reason=_REASON
-    )
-    yield _judge("ecs:StopTask", stopping)
-    if about_role and launched:
-        yield _judge("iam:PassRole", launched)
+    roles = _roles(config, described)
+    refusals: dict[str, CallError] = {}
+    for action, error in _tried(aws, config, access):
+        # Who starts a task needs rights beside that one: IAM says which is missing.
+        lacking = (error.denied and _denial(error).action) if error else None
+        if error and lacking and lacking != action and lacking in _BESIDE:
+            refusals.setdefault(lacking, error)
+            yield unchecked(action, f"{lacking} is missing, which IAM looked at first")
+        else:
+            yield _judge(action, error)
+    if "iam:PassRole" in refusals:
+        yield _judge("iam:PassRole", refusals["iam:PassRole"])
+    elif roles is not None and not roles:
+        yield ok("iam:PassRole", "not needed: there is no role to pass")
     else:
-        yield _pass_role(aws, config, access, described)
+        yield unchecked("iam:PassRole", _ONLY_A_TASK)
+    if "ecs:TagResource" in refusals:
+        yield _judge("ecs:TagResource", refusals["ecs:TagResource"])
+    elif config.fargate.tags or config.fargate.propagate_tags:
+        yield unchecked("ecs:TagResource", _ONLY_A_TASK)
+    yield _list_tasks(aws, config)
+
+
+def _tried(aws: Aws, config: Settings, access: Access) -> Iterator[tuple[str, CallError | None]]:
+    """Each action that can be tried, and how that went."""
+    cluster = config.fargate.cluster
+    yield "ecs:RunTask", _run_task(aws, config)
+    yield "ecs:DescribeTasks", access.tasks
+    action = "ecs:StopTask"
+    yield action, _refusal(aws, action, cluster=cluster, task=NO_TASK, reason=_REASON)
     if config.fargate.connects_to_public_ip:
         action = "ec2:DescribeNetworkInterfaces"
-        interfaces = [_NO_INTERFACE]
-        yield _judge(action, _refusal(aws, action, NetworkInterfaceIds=interfaces, DryRun=True))
+        yield action, _refusal(aws, action, NetworkInterfaceIds=[_NO_INTERFACE], DryRun=True)
     if config.images.enabled:
-        reading = _refusal(aws, "ecs:DescribeTaskDefinition", taskDefinition=_no_revision(config))
-        yield _judge("ecs:DescribeTaskDefinition", reading)
+        action = "ecs:DescribeTaskDefinition"
+        yield action, _refusal(aws, action, taskDefinition=_no_revision(config))
         # ECS wants one container at least.
-        family = f"{config.images.family}-doctor"
         action = "ecs:RegisterTaskDefinition"
-        yield _judge(action, _refusal(aws, action, family=family, containerDefinitions=[]))
-    if config.fargate.tags or config.fargate.propagate_tags:
-        yield unchecked("ecs:TagResource", "it can't be tried without starting a task: use --run")
+        family = f"{config.images.family}-doctor"
+        images = config.images
+        given = {"executionRoleArn": images.execution_role, "taskRoleArn": images.task_role}
+        passed = {key: role for key, role in given.items() if role}
+        yield action, _refusal(aws, action, family=family, containerDefinitions=[], **passed)
+
+
+def _list_tasks(aws: Aws, config: Settings) -> Finding:
+    """A right that jobs do without."""
+    action = "ecs:ListTasks"
+    error = _refusal(aws, action, cluster=config.fargate.cluster, startedBy="fargate-doctor")
+    if error and error.denied:
+        why = "not allowed: `fargate reap` can't find tasks whose record was lost (docs/reap.md)"
+        return unchecked(action, why)
+    return _judge(action, error)
 
 
 def _refusal(aws: Aws, action: str, **parameters: Any) -> CallError | None:
@@ -82,7 +111,8 @@ def _judge(action: str, error: CallError | None) -> Finding:
     if denial.explicit:
         mend = f"{denial.explicit} forbids it{who}: an Allow elsewhere doesn't help"
     else:
-        mend = f"allow {action}{who}, as docs/doctor.md shows"
+        what = f" on {denial.resource}" if denial.resource else ""
+        mend = f"allow {action}{what}{who}, as docs/iam.md shows"
     return wrong(action, f"not allowed: {error.message}", mend)
 
 
@@ -134,53 +164,12 @@ def _no_revision(config: Settings) -> str:
     return f"{path}{slash}{family}:{_NO_REVISION}"
 
 
-def _pass_role(
-    aws: Aws, config: Settings, access: Access, described: tuple[dict[str, Any] | CallError, ...]
-) -> Finding:
-    """Ask IAM, where that is allowed: there is no call that only tries it."""
-    action = "iam:PassRole"
-    roles = {config.images.execution_role, config.images.task_role} - {None}
+def _roles(config: Settings, described: tuple[dict[str, Any] | CallError, ...]) -> set[str] | None:
+    """The roles that tasks get; None where they aren't known."""
+    known = any(described) or config.images.enabled
+    if not known or any(isinstance(one, CallError) for one in described):
+        return None
     read = [one for one in described if not isinstance(one, CallError)]
-    roles |= {one.get(key) for one in read for key in ("executionRoleArn", "taskRoleArn")} - {None}
-    if not roles and len(read) == len(described) and any(read):
-        return ok(action, "not needed: there is no role to pass")
-    caller = _iam_arn(access.identity)
-    if not roles or not caller:
-        return unchecked(action, "it can't be tried without starting a task: use --run")
-    try:
-        answer = aws.call(
-            "iam:SimulatePrincipalPolicy",
-            PolicySourceArn=caller,
-            ActionNames=[action],
-            ResourceArns=sorted(str(role) for role in roles),
-            ContextEntries=[
-                {
-                    "ContextKeyName": "iam:PassedToService",
-                    "ContextKeyValues": ["ecs-tasks.amazonaws.com"],
-                    "ContextKeyType": "string",
-                }
-            ],
-        )
-    except CallError as error:
-        why = f"it can't be tried without starting a task (use --run), and {error.why}"
-        return unchecked(action, why)
-    denied = [
-        str(result.get("EvalResourceName"))
-        for result in answer["EvaluationResults"]
-        if result["EvalDecision"] != "allowed"
-    ]
-    if denied:
-        mend = f"allow {action} on {', '.join(denied)} to {caller}"
-        return wrong(action, f"IAM says it isn't allowed for {', '.join(denied)}", mend)
-    return ok(action, "allowed, as IAM simulates it")
-
-
-def _iam_arn(identity: str) -> str:
-    """The user or role behind the ARN that STS tells; "" where it can't be told.
-
-    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html.
-    """
-    head, slash, rest = identity.partition(":assumed-role/")
-    if not slash:
-        return identity if ":user/" in identity else ""
-    return f"{head.replace(':sts:', ':iam:')}:role/{rest.partition('/')[0]}"
+    roles = {one.get(key) for one in read for key in ("executionRoleArn", "taskRoleArn")}
+    roles |= {config.images.execution_role, config.images.task_role}
+    return {role for role in roles if role}

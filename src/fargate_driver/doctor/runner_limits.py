@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fargate_driver.doctor.finding import Finding, ok, unchecked, wrong
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _NAME = "gitlab-runner"
+_DEFAULT = "/etc/gitlab-runner/config.toml"
+"""Of root's, which alone has its limits set by a service's unit."""
 _FILES = 10
 _PROCESSES = 8
 """Of a job, at most: pipes, logs and connections of gitlab-runner; the driver's call, the masters
@@ -21,23 +19,21 @@ _OWN_PROCESSES = 50
 """Of gitlab-runner itself."""
 
 
-def look(concurrent: float) -> Iterator[Finding]:
+def look(config: Path, concurrent: int) -> Finding:
     """Compare `concurrent` with the limits of the gitlab-runner that runs here.
 
     Args:
+        config: gitlab-runner's config.toml.
         concurrent: How many jobs the runner takes at once.
     """
-    process = _process()
+    process = _process(config)
     if process is None:
-        yield unchecked("runner-limits", "gitlab-runner doesn't run here: its limits can't be seen")
-        return
+        why = f"no gitlab-runner with {config} runs here, or another user's: its limits are unseen"
+        return unchecked("runner-limits", why)
     try:
-        files = _files(process)
-        processes = _processes(process)
+        return judge(concurrent, _files(process), _processes(process))
     except OSError as error:
-        yield unchecked("runner-limits", f"gitlab-runner's limits can't be seen: {error.strerror}")
-        return
-    yield judge(int(concurrent), files, processes)
+        return unchecked("runner-limits", f"gitlab-runner's limits are unseen: {error.strerror}")
 
 
 def judge(concurrent: int, files: int | None, processes: int | None) -> Finding:
@@ -64,14 +60,28 @@ def _told(limit: int | None) -> str:
     return "any number of" if limit is None else str(limit)
 
 
-def _process() -> Path | None:
+def _process(config: Path) -> Path | None:
+    """The gitlab-runner of this user or, for root, of any that has read a config.toml."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if (process / "comm").read_text().strip() == _NAME:
+            if (process / "comm").read_text().strip() != _NAME:
+                continue
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            path = Path((process / "cwd").readlink(), _config(words))
+            if path.resolve() == config.resolve():
                 return process
-        except OSError:
-            continue  # it has ended
+        except (OSError, ValueError):
+            continue  # it has ended, or is another user's
     return None
+
+
+def _config(words: list[str]) -> str:
+    """The file that a command line names, in any spelling of urfave/cli."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.lstrip("-").partition("=")
+        if word.startswith("-") and name in ("c", "config"):
+            return value if equals else following
+    return _DEFAULT
 
 
 def _files(process: Path) -> int | None:

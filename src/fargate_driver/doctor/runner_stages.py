@@ -15,7 +15,7 @@ from fargate_driver.settings.file import CANDIDATES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PATIENCE = 30
+_PATIENCE = 10
 """Seconds for `fargate --version`."""
 _ALIASES = {alias: name for name, alias, _, _ in STAGES if alias}
 _SYSTEM_WIDE = CANDIDATES[-1]
@@ -35,6 +35,16 @@ def names(runner: dict[str, Any], config_path: str) -> bool:
     )
 
 
+def table(runner: dict[str, Any]) -> dict[str, Any]:
+    """`[runners.custom]` of a runner, empty where there is none.
+
+    Args:
+        runner: An entry of `[[runners]]`.
+    """
+    custom = runner.get("custom")
+    return custom if isinstance(custom, dict) else {}
+
+
 def check(runner: dict[str, Any], config_path: str, where: str) -> Finding:
     """Check the four stages.
 
@@ -48,13 +58,15 @@ def check(runner: dict[str, Any], config_path: str, where: str) -> Finding:
         return wrong(
             "runner-stages",
             f"{where}{'; '.join(problems)}",
-            "set [runners.custom] as in the README, with one path and one --config for all four",
+            "set STAGE_exec to the path of fargate, and STAGE_args ="
+            f' ["--config", "{Path(config_path).absolute()}", "custom", "STAGE"], in'
+            " [runners.custom] for each STAGE of config, prepare, run and cleanup",
         )
     return ok("runner-stages", f"{where}all four call fargate {__version__} with this file")
 
 
 def _problems(runner: dict[str, Any], config_path: str) -> Iterator[str]:
-    custom = runner.get("custom", {})
+    custom = table(runner)
     versions: dict[str, str] = {}
     for stage, _, _, _ in STAGES:
         program = custom.get(f"{stage}_exec")
@@ -72,19 +84,19 @@ def _problems(runner: dict[str, Any], config_path: str) -> Iterator[str]:
             yield f"{stage}_args: {error}"
             continue
         if words[:1] not in (["custom"], ["c"]) or len(words) != 2:
-            yield f"{stage}_args must end with custom and {stage}, and end with {' '.join(words)!r}"
+            told = " ".join(words)[:60]
+            yield f"{stage}_args must end with custom and {stage}, and end with {told!r}"
         elif _ALIASES.get(words[1], words[1]) != stage:
-            yield f"{stage}_args call the stage {words[1]}"
+            yield f"{stage}_args call the stage {words[1][:60]}"
         named = _named(args)
         if named and not Path(named).is_absolute():
-            yield f"{stage}_args: --config {named} is relative, to a folder that vanishes"
+            yield f"{stage}_args: --config {named[:200]} is relative, to a folder that vanishes"
         elif named is None or not _same(named, config_path):
-            yield f"{stage}_args name another file: {named or 'none'}"
+            yield f"{stage}_args name another file: {named[:200] if named else 'none'}"
 
 
 def _args(runner: dict[str, Any], stage: str) -> list[str]:
-    custom = runner.get("custom")
-    args = custom.get(f"{stage}_args") if isinstance(custom, dict) else None
+    args = table(runner).get(f"{stage}_args")
     return [str(word) for word in args] if isinstance(args, list) else []
 
 
@@ -100,14 +112,19 @@ def _named(args: list[str]) -> str | None:
 
 
 def _same(one: str, other: str) -> bool:
-    return Path(one).resolve() == Path(other).resolve()
+    try:
+        return Path(one).resolve() == Path(other).resolve()
+    except (OSError, ValueError):  # no path can be like that
+        return False
 
 
 def _version(program: str) -> str:
     """What is wrong with a program; "" where it is this driver."""
+    if "\0" in program:
+        return f"{program[:200]!r} is no path"
     path = shutil.which(program)
     if not path:
-        return f"{program} is no program that can be started"
+        return f"{program[:200]} is no program that can be started"
     try:
         answer = subprocess.run(
             [path, "--version"],

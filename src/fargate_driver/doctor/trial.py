@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -46,14 +47,17 @@ def run(config: Settings) -> Finding:
         directory = str(config.task_metadata.directory / this_job.key)
         took: dict[str, float] = {}
         cancelled = False
+        # A terminal that is closed meanwhile is no reason to leave the task behind.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
             raise_on_sigterm()
-            problem = _use(config, env, directory, took)
-        except DriverError as error:
-            problem = " ".join(str(error).split())
+            try:
+                problem = _use(config, env, directory, took)
+            except DriverError as error:
+                problem = " ".join(str(error).split())
+            ignore_sigterm()
         except Cancelled:
             problem, cancelled = "cancelled", True
-        ignore_sigterm()
         stopping = time.monotonic()
         try:
             end_job(directory, "fargate doctor is done with it", hurry=cancelled)
@@ -90,7 +94,8 @@ def _environment(folder: Path) -> RunnerEnvironment:
 def _use(config: Settings, env: RunnerEnvironment, directory: str, took: dict[str, float]) -> str:
     """Start the task and run a line; what was wrong with the line, "" for nothing."""
     begun = time.monotonic()
-    owner = owner_of_this_call(env.tmpdir, _TIMEOUT + config.fargate.start_timeout)
+    longest = _TIMEOUT + config.fargate.start_timeout
+    owner = owner_of_this_call(env.tmpdir, longest, runner=os.getpid())
     with lock.for_prepare(directory):
         prepare.start(asked.read(config, env), job.load(env), directory, owner)
     started = time.monotonic()

@@ -47,7 +47,7 @@ def dockerfile(plan: Plan) -> str:
 def _chosen(plan: Plan) -> set[str]:
     names = {
         "images": plan.images,
-        "repository": plan.images and bool(plan.helper_repository),
+        "repository": bool(plan.own_repository(plan.helper_image)),
         "task_role": bool(plan.task_role),
         "hosted": plan.manager != "none",
         "ec2": plan.manager == "ec2",
@@ -72,7 +72,7 @@ def _words(plan: Plan, *, security_group: str, runner_version: str) -> dict[str,
         "cluster": plan.cluster,
         "first_port": str(plan.ssh_ports[0]),
         "last_port": str(plan.ssh_ports[-1]),
-        "repository": plan.helper_repository or "",
+        "repository": plan.own_repository(plan.helper_image) or "",
         "execution_role": plan.execution_role_name,
         "task_definition": str(plan.task_definition),
         "task_role": str(plan.task_role),

@@ -21,9 +21,11 @@ def of(plan: Plan, directory: Path) -> list[str]:
     Returns:
         Lines of text; those to run are indented.
     """
-    steps = [*_before(plan), *_deploy(plan, shlex.quote(str(directory))), *_image(plan)]
+    where = shlex.quote(str(directory))
+    steps = [*_before(plan, where), *_deploy(plan, where), *_image(plan)]
     if plan.manager in ("ec2", "fargate"):
-        steps.append([f"The runner {plan.name!r} comes online in GitLab by itself."])
+        text = "comes online in GitLab by itself; its files are in what was deployed."
+        steps.append([f"The runner {plan.name!r} {text}"])
     else:
         steps += _own_host(plan)
     lines = []
@@ -33,26 +35,52 @@ def of(plan: Plan, directory: Path) -> list[str]:
     return lines
 
 
-def _before(plan: Plan) -> list[list[str]]:
+def _before(plan: Plan, directory: str) -> list[list[str]]:
     found = []
     if plan.token_secret:
         found.append([f"Store the runner's token, glrt-…, as the text of {plan.token_secret}."])
     if plan.manager_image:
-        found.append([f"Build and push {plan.manager_image}: docs/first-job-on-aws.md."])
+        found.append(
+            [
+                "Build the manager's image, and push it:",
+                *_registry(plan, plan.manager_image),
+                f"docker build --platform linux/amd64 --tag {plan.manager_image} - \\",
+                f"  <{directory}/manager.Dockerfile",
+                f"docker push {plan.manager_image}",
+            ]
+        )
     return found
 
 
+def _registry(plan: Plan, image: str) -> list[str]:
+    """What an image's registry needs before a push, where it is the account's own."""
+    repository = plan.own_repository(image)
+    if not repository:
+        return []
+    registry = image.partition("/")[0]
+    return [
+        f"aws ecr create-repository --region {plan.region} --repository-name {repository}",
+        f"aws ecr get-login-password --region {plan.region} |",
+        f"  docker login --username AWS --password-stdin {registry}",
+    ]
+
+
 def _image(plan: Plan) -> list[list[str]]:
-    if plan.images:
+    if not plan.images:
+        if not plan.job_image:
+            return []
         return [
             [
-                f"Build and push the tools image, {plan.helper_image}:",
-                f"fargate helper-image --region {plan.region} --account {plan.account}",
+                "Build the job image, as docs/job-images.md says, and push it:",
+                *_registry(plan, plan.job_image),
+                f"docker push {plan.job_image}",
             ]
         ]
-    if plan.job_image:
-        return [[f"Build and push the job image, {plan.job_image}: docs/job-images.md."]]
-    return []
+    text = f"Build and push the tools image, {plan.helper_image}, that every job needs:"
+    command = "fargate helper-image"
+    if repository := plan.own_repository(plan.helper_image):
+        command += f" --region {plan.region} --account {plan.account} --repository {repository}"
+    return [[text, command]]
 
 
 def _deploy(plan: Plan, directory: str) -> list[list[str]]:
@@ -78,8 +106,10 @@ def _own_host(plan: Plan) -> list[list[str]]:
     if plan.infrastructure != "none":
         steps += [
             ["Write the output TasksSecurityGroup into fargate.toml, as SecurityGroup."],
-            ["Give gitlab-runner's host the outputs ManagerPolicy and ManagerSecurityGroup."],
+            ["Attach the output ManagerPolicy to the role of gitlab-runner's host."],
         ]
+        if plan.public_ip != "ssh":
+            steps.append(["Add the output ManagerSecurityGroup to the host's network interface."])
     return [
         *steps,
         [f"Copy fargate.toml to {plan.config_path} on gitlab-runner's host."],

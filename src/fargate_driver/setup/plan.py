@@ -132,19 +132,15 @@ class Plan:
         )
 
     @property
-    def helper_repository(self) -> str | None:
-        """The name of the tools image's repository, where it is in the account's registry."""
-        return self._own_repository(self.helper_image)
-
-    @property
     def repositories(self) -> tuple[str, ...]:
         """ARNs of the account's ECR repositories among the images that are known beforehand."""
         images = (self.helper_image, self.job_image, self.manager_image)
-        names = dict.fromkeys(filter(None, map(self._own_repository, images)))
+        names = dict.fromkeys(filter(None, map(self.own_repository, images)))
         prefix = f"arn:{self.partition}:ecr:{self.region}:{self.account}:repository"
         return tuple(f"{prefix}/{name}" for name in names)
 
-    def _own_repository(self, image: str | None) -> str | None:
+    def own_repository(self, image: str | None) -> str | None:
+        """The repository of an image that is in the account's registry."""
         found = reference.parse(image) if image else None
         registry = registry_of(self.account, self.region)
         return found.repository.partition("/")[2] if found and found.registry == registry else None

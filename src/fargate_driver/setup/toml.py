@@ -50,18 +50,26 @@ def fargate_toml(plan: Plan, security_group: str | None = None) -> str:
         for provider in ("FARGATE_SPOT", "FARGATE"):
             lines += ["", "[[Capacity]]", _line("Provider", provider)]
     lines += ["", "[TaskMetadata]", _line("Directory", plan.records)]
+    if plan.manager in ("ec2", "fargate"):
+        # One that takes the place of another finds the other's tasks by it (`fargate reap`).
+        lines.append(_line("Manager", plan.cluster.replace("_", "-")))
     lines += ["", "[SSH]", _line("Username", plan.ssh_user), _line("Port", plan.ssh_port)]
     if plan.images:
-        lines += ["", "[Images]", _line("Enabled", value=True)]
-        lines.append(_line("Family", plan.derived_family))
-        lines.append(_line("HelperImage", plan.helper_image))
-        lines.append(_line("DefaultImage", plan.job_image))
-        if plan.task_definition:
-            lines.append(_line("BaseTaskDefinition", plan.task_definition))
-        lines.append(_line("ExecutionRole", plan.execution_role_arn))
-        if plan.task_role:
-            lines.append(_line("TaskRole", plan.task_role))
+        lines += ["", "[Images]", *_images(plan)]
     return "\n".join(lines) + "\n"
+
+
+def _images(plan: Plan) -> list[str]:
+    values = {
+        "Enabled": True,
+        "Family": plan.derived_family,
+        "HelperImage": plan.helper_image,
+        "DefaultImage": plan.job_image,
+        "BaseTaskDefinition": plan.task_definition,
+        "ExecutionRole": plan.execution_role_arn,
+        "TaskRole": plan.task_role,
+    }
+    return [_line(key, value) for key, value in values.items() if value]
 
 
 def runner_config(plan: Plan, token: str = "PUT-THE-TOKEN-HERE") -> str:  # noqa: S107 - a placeholder, not a password
@@ -72,7 +80,8 @@ def runner_config(plan: Plan, token: str = "PUT-THE-TOKEN-HERE") -> str:  # noqa
         token: The runner's authentication token, or an expression for it.
     """
     lines = [
-        "# For gitlab-runner's config.toml, by `fargate init`; the token is the runner's, glrt-…",
+        # No backquotes: a manager's script has it where a shell reads it.
+        "# For gitlab-runner's config.toml, by fargate init; the token is the runner's, glrt-…",
         "[[runners]]",
         _line("name", plan.name, indent=2),
         _line("url", plan.gitlab_url, indent=2),

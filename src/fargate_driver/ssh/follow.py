@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fargate_driver.ssh.remote import LONGEST_LOG, command_line
 
-# $1 the script's file in the state directory, $2 the stage, $3 nonce of the marks, $4 and $5 how
-# many bytes of standard output and standard error the client has.
+# $1 the script's file in the state directory, $2 the stage, $3 and $4 how many bytes of standard
+# output and standard error the client has.
 #
 # First the lost connection's server process, the wrapper's parent, is ended where it still waits
 # for a network that fell silent: with its pipes full, relays and script stand still. Then the logs
@@ -34,7 +34,7 @@ fi
 pause() { sleep 0.2 || sleep 1; }
 kept() {
   [ -f "$log.1" ] && [ -f "$log.2" ] &&
-    [ "$(wc -c <"$log.1")" -ge "$4" ] && [ "$(wc -c <"$log.2")" -ge "$5" ]
+    [ "$(wc -c <"$log.1")" -ge "$3" ] && [ "$(wc -c <"$log.2")" -ge "$4" ]
 }
 looks=0
 until kept "$@"; do
@@ -47,11 +47,11 @@ until kept "$@"; do
   pause
 done
 exec 4<"$log.1" 5<"$log.2"
-printf "\0fargate-begin:%s\n" "$3"
-printf "\0fargate-begin:%s\n" "$3" >&3
+printf "\0fargate-begin:%s\n" "$2"
+printf "\0fargate-begin:%s\n" "$2" >&3
 {
-  tail -c +"$(($4 + 1))" <&4
-  tail -c +"$(($5 + 1))" <&5 >&3
+  tail -c +"$(($3 + 1))" <&4
+  tail -c +"$(($4 + 1))" <&5 >&3
   looks=0
   while [ "$looks" -lt 5 ]; do
     for descriptor in 4 5; do
@@ -68,7 +68,7 @@ printf "\0fargate-begin:%s\n" "$3" >&3
 follower=$!
 exec >/dev/null 3>&-
 {
-  read -r line <&7 && rm -f "$log" "$log.out" "$log.err" "$log.1" "$log.2"
+  read -r line <&7 && rm -f "$log" "$log".* "${log%.ps1}.cancelled"
   kill -KILL "$follower"
 } &
 wait "$follower"
@@ -89,7 +89,7 @@ REFUSALS = {
 
 
 def follow_command(
-    *, wrapper_shell: str, script: str, stage: str, nonce: str, positions: tuple[int, int]
+    *, wrapper_shell: str, script: str, stage: str, positions: tuple[int, int]
 ) -> bytes:
     """The command line that prints the rest of a stage's output, marks included, as it comes.
 
@@ -99,8 +99,7 @@ def follow_command(
         wrapper_shell: As `Connection` has it.
         script: The script's file, as `script_file` names it.
         stage: The stage's name.
-        nonce: What its marks carry.
         positions: How many bytes of its two streams have arrived.
     """
     places = (str(position) for position in positions)
-    return command_line(wrapper_shell, _FOLLOW, script, stage, nonce, *places)
+    return command_line(wrapper_shell, _FOLLOW, script, stage, *places)

@@ -6,17 +6,18 @@ from __future__ import annotations
 class Output:
     r"""Takes one stream apart: the script's bytes, and the verdict after them.
 
-    The wrapper writes `\0fargate-begin:NONCE\n` before the script's output and
+    The wrapper writes `\0fargate-begin:STAGE\n` before the script's output and
     `\0fargate-end:NONCE:CODE\n`, CODE being three digits, after it. What comes before the first is
     not the script's: a login shell's greeting, or why the script was not run. Nothing is held back
     but a tail that may begin a mark, so memory stays bounded and single bytes pass at once.
 
     Args:
-        nonce: Random text without a NUL, known to the wrapper and to nobody before.
+        stage: The stage's name.
+        nonce: Random text without a NUL, known to the wrapper and to nobody before the end.
     """
 
-    def __init__(self, nonce: str) -> None:
-        self._begin = b"\0fargate-begin:" + nonce.encode() + b"\n"
+    def __init__(self, stage: str, nonce: str) -> None:
+        self._begin = b"\0fargate-begin:" + stage.encode() + b"\n"
         self._end = b"\0fargate-end:" + nonce.encode() + b":"
         self._begun = False
         self._resumed = False

@@ -57,6 +57,7 @@ def run_script(
     state_directory: str,
     cancelled: Callable[[], bool],
     wakeup_fd: int,
+    begin: Callable[[str], None] = lambda _stage: None,
     reconnect: Callable[[str], bool] = lambda _why: False,
     stdout: int = 1,
     stderr: int = 2,
@@ -73,6 +74,7 @@ def run_script(
             KILL after 10 s, while output goes on.
         wakeup_fd: Non-blocking, readable when `cancelled` may have changed, as
             `signal.set_wakeup_fd` makes it; drained here.
+        begin: Called with the stage's name, for `end_stage`, before anything is sent.
         reconnect: Called with the reason when the connection is lost while the script runs;
             returns whether a new master stands. Then output goes on where it was, from what the
             container kept, and so does the wait for the verdict.
@@ -89,7 +91,7 @@ def run_script(
     """
     if cancelled():
         return Outcome(None, "cancelled before anything ran", cancelled=True)
-    stage = Stage(connection, init_pid, (stdout, stderr))
+    stage = Stage(connection, init_pid, state_directory, (stdout, stderr))
     # O_NONBLOCK: a FIFO must not hold the stage up before it is refused.
     with open(os.open(script_path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as script:
         found = os.fstat(script.fileno())
@@ -99,12 +101,12 @@ def run_script(
         command = stage_command(
             wrapper_shell=connection.wrapper_shell,
             stage=stage.name,
-            nonce=stage.nonce,
             size=size,
             shell=shell,
             init_pid=init_pid,
             state_directory=state_directory,
         )
+        begin(stage.name)
         try:
             stage.start(command, script.fileno(), size)
             stage.pump(cancelled, wakeup_fd)
@@ -126,20 +128,21 @@ def run_script(
     )
 
 
-def end_stage(connection: Connection, stage: str, *, init_pid: int) -> None:
-    """End what still runs of a stage whose connection was lost, over the new one.
+def end_stage(connection: Connection, stage: str, *, init_pid: int, state_directory: str) -> None:
+    """End what still runs of a stage that nobody hears any more.
 
     Args:
         connection: The job's connection.
         stage: `Outcome.stage` of the lost one.
         init_pid: As the probe found.
+        state_directory: As the probe found.
 
     Raises:
         MasterGoneError: There is no connection.
         SessionRefusedError: No session could be opened.
     """
     deadline = time.monotonic() + KILL_LIMIT
-    session = killer(connection, stage, init_pid)
+    session = killer(connection, stage, init_pid, state_directory)
     try:
         poll = select.poll()
         poll.register(session, select.POLLIN)

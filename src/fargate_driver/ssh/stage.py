@@ -10,7 +10,6 @@ from fargate_driver.ssh.connection import log_reason
 from fargate_driver.ssh.errors import MasterGoneError, SessionRefusedError
 from fargate_driver.ssh.marker import Output
 from fargate_driver.ssh.mux import Session, listens
-from fargate_driver.ssh.remote import kill_command
 
 TYPE_CHECKING = False  # `typing` costs the run stage 3 ms
 if TYPE_CHECKING:
@@ -33,10 +32,16 @@ _DONE = b"done\n"
 """What the container's side is told when all has arrived: it need not keep the logs."""
 
 
-def killer(connection: Connection, stage: str, init_pid: int) -> Session:
+def killer(connection: Connection, stage: str, init_pid: int, state_directory: str) -> Session:
     """Open a session that ends a stage's processes in the container, and then ends itself."""
+    from fargate_driver.ssh.kill import kill_command  # noqa: PLC0415 - few stages need it
+
     command = kill_command(
-        wrapper_shell=connection.wrapper_shell, stage=stage, init_pid=init_pid, grace=_KILL_GRACE
+        wrapper_shell=connection.wrapper_shell,
+        stage=stage,
+        init_pid=init_pid,
+        state_directory=state_directory,
+        grace=_KILL_GRACE,
     )
     nothing = os.open("/dev/null", os.O_RDWR)
     try:
@@ -59,20 +64,25 @@ class Stage:
     Args:
         connection: The job's connection.
         init_pid: As the probe found.
+        state_directory: As the probe found.
         targets: Where the script's standard output and standard error go.
 
     Attributes:
         name: In the environment of all that the stage starts.
-        nonce: In the marks, and unknown to the script's environment.
         code: After `pump`: the script's own exit code, None where there is no verdict.
         lost: After `pump`: why there is no verdict, or why nobody heard the output; or "".
         connected: After `pump`: whether the connection to the task stands.
         cancelled: Whether it was told to stop.
     """
 
-    def __init__(self, connection: Connection, init_pid: int, targets: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        init_pid: int,
+        state_directory: str,
+        targets: tuple[int, int],
+    ) -> None:
         self.name = os.urandom(8).hex()
-        self.nonce = os.urandom(8).hex()
         self.code: int | None = None
         self.lost = ""
         self.connected = True
@@ -80,7 +90,11 @@ class Stage:
         self._connection = connection
         self._directory = connection.directory
         self._init_pid = init_pid
-        self._outputs = (Output(self.nonce), Output(self.nonce))
+        self._state_directory = state_directory
+        # In the end mark. The container's side alone is told, over standard input: a script can
+        # read every command line and environment there.
+        self._nonce = os.urandom(8).hex()
+        self._outputs = (Output(self.name, self._nonce), Output(self.name, self._nonce))
         self._targets = dict(zip(self._outputs, targets, strict=True))
         self._streams: dict[int, Output] = {}
         self._stdin = -1
@@ -108,6 +122,7 @@ class Stage:
         """
         self._script, self._unsent = script, size
         self._open(command)
+        os.write(self._feed, f"{self._nonce}\n".encode())
         self._poll.register(self._feed, select.POLLOUT)
 
     def resume(self, script: str) -> None:
@@ -130,7 +145,6 @@ class Stage:
             wrapper_shell=self._connection.wrapper_shell,
             script=script,
             stage=self.name,
-            nonce=self.nonce,
             positions=(out, err),
         )
         self._open(command)
@@ -264,7 +278,9 @@ class Stage:
         self.cancelled = True
         self._deadline = time.monotonic() + KILL_LIMIT
         try:
-            self._killer = killer(self._connection, self.name, self._init_pid)
+            self._killer = killer(
+                self._connection, self.name, self._init_pid, self._state_directory
+            )
         except MasterGoneError:
             return  # then the stage's own streams end as well
         self._sessions[self._killer.fileno()] = self._killer

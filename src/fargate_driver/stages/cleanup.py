@@ -9,7 +9,7 @@ from fargate_driver import jobs
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import exits
 from fargate_driver.gitlab.environment import RunnerEnvironment
-from fargate_driver.stages import lock, operator
+from fargate_driver.stages import left, lock, operator
 from fargate_driver.stages.cancel import ignore_sigterm
 from fargate_driver.stages.counted import end_job_counted
 from fargate_driver.stages.place import job_directory
@@ -47,6 +47,8 @@ def main(flags: Flags) -> int:
     status = env.variable("CI_JOB_STATUS")
     try:
         with lock.for_cleanup(directory):
+            # The container lets a stage that runs go on for a while when it is stopped.
+            left.end(directory, connect=False)
             cause = f"the job is over ({status})" if status else "the job is over"
             problem = end_job_counted(directory, cause, status or "")
         if problem:

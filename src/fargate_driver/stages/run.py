@@ -61,6 +61,8 @@ def main(flags: Flags, script: str, stage: str) -> int:
         code, answer = _run(flags, env, directory, script, stage=stage, cancel=cancel)
     finally:
         results.note_stage(directory, stage, time.monotonic() - begun, answer)
+    if stage == LAST:
+        _say_costs(directory)
     return code
 
 
@@ -76,49 +78,59 @@ def _run(
     """Run the script; returns the exit code for gitlab-runner, and the result for the metrics."""
     place, access = _place(directory, stage)
     connection = Connection(place, access.host, access.port, access.user, access.wrapper_shell)
-    lost_stage = jobs.lost_stage(place)
-    patience = _PATIENCE if lost_stage is None else _LITTLE_PATIENCE
+    _end_left(directory)
+    patience = _LITTLE_PATIENCE if jobs.is_lost(place) else _PATIENCE
+    running = jobs.Running(place)
     reattach = _Reattach(connection, directory, stage, cancel)
 
     def run() -> Outcome:
-        return run_script(
-            connection,
-            script,
-            shell="pwsh" if script.endswith(".ps1") else access.shell,
-            init_pid=access.init_pid,
-            state_directory=access.state_directory,
-            cancelled=lambda: cancel.wanted,
-            wakeup_fd=cancel.wakeup,
-            reconnect=reattach,
-        )
+        try:
+            return run_script(
+                connection,
+                script,
+                shell="pwsh" if script.endswith(".ps1") else access.shell,
+                init_pid=access.init_pid,
+                state_directory=access.state_directory,
+                cancelled=lambda: cancel.wanted,
+                wakeup_fd=cancel.wakeup,
+                begin=running.begin,
+                reconnect=reattach,
+            )
+        except DriverError:
+            running.over()  # it was not sent
+            raise
 
     try:
         outcome = run()
     except MasterGoneError as e:
         try:
-            _reconnect(connection, directory, access, patience, lost_stage)
+            _reconnect(connection, directory, patience)
             outcome = run()
         except DriverError as again:
             outcome = Outcome(None, f"{e}; a new connection failed: {again}", cancelled=False)
     except OSError as e:
         raise DriverError(f"{stage}: the script {script} can't be read: {e.strerror}") from e
-    if stage == LAST:
-        _say_costs(directory)
+    if not outcome.stage:
+        running.over()
     if cancel.wanted or outcome.cancelled:
         say(f"{stage}: {outcome.lost or 'cancelled'}")
         if not outcome.connected:
-            jobs.note_lost(place, outcome.stage)
+            jobs.note_lost(place)
         return exits.system_failed(env), results.CANCELED
     patience = _LITTLE_PATIENCE if reattach.failed else patience
     if why := _no_verdict(directory, connection, outcome, patience):
         _say_to_all(flags, env, f"{stage}: {why}")
-        _end_or_note(connection, access, outcome)
+        _end_or_note(connection, access, outcome, running)
         return exits.system_failed(env), results.LOST
-    if not outcome.code:
+    return _answer(env, outcome.code or 0)
+
+
+def _answer(env: RunnerEnvironment, code: int) -> tuple[int, str]:
+    if not code:
         return exits.succeeded(env), "0"
-    code = exits.script_failed(env, outcome.code)
-    told = code == env.build_failure_exit_code
-    return code, str(outcome.code) if told else results.LOST
+    answer = exits.script_failed(env, code)
+    told = answer == env.build_failure_exit_code
+    return answer, str(code) if told else results.LOST
 
 
 def _say_costs(directory: str) -> None:
@@ -149,6 +161,14 @@ def _place(directory: str, stage: str) -> tuple[str, Access]:
     return place, access
 
 
+def _end_left(directory: str) -> None:
+    """End what an earlier stage left running, if any did."""
+    if any(jobs.left_running(place) for place in jobs.places(directory)):
+        from fargate_driver.stages import left
+
+        left.end(directory)
+
+
 def _no_verdict(directory: str, connection: Connection, outcome: Outcome, patience: float) -> str:
     """Why the script's end is unknown, or isn't its own; "" where its exit code counts."""
     if outcome.code is None:
@@ -174,33 +194,33 @@ def _say_to_all(flags: Flags, env: RunnerEnvironment, text: str) -> None:
     operator.tell(flags, env, text)
 
 
-def _reconnect(
-    connection: Connection,
-    directory: str,
-    access: Access,
-    patience: float,
-    lost_stage: str | None,
-) -> None:
-    """Connect again, to the same host key, and end what a lost stage left running."""
+def _reconnect(connection: Connection, directory: str, patience: float) -> None:
+    """Connect again, to the same host key."""
     from fargate_driver.stages.reattach import connect_again
 
     connect_again(connection, directory, patience)
-    if lost_stage:
-        end_stage(connection, lost_stage, init_pid=access.init_pid)
     jobs.forget_lost(connection.directory)
 
 
-def _end_or_note(connection: Connection, access: Access, outcome: Outcome) -> None:
+def _end_or_note(
+    connection: Connection, access: Access, outcome: Outcome, running: jobs.Running
+) -> None:
     """See that nothing of a stage without a verdict runs beside the stages to come."""
     if outcome.code is not None:
         return
-    if outcome.connected:
+    if not outcome.connected:
+        jobs.note_lost(connection.directory)
+    elif outcome.stage:
         try:
-            end_stage(connection, outcome.stage, init_pid=access.init_pid)
+            end_stage(
+                connection,
+                outcome.stage,
+                init_pid=access.init_pid,
+                state_directory=access.state_directory,
+            )
+            running.over()
         except DriverError as e:
             say(f"what the stage left may still run: {e}")
-    else:
-        jobs.note_lost(connection.directory, outcome.stage)
 
 
 class _Reattach:

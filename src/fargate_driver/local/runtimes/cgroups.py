@@ -39,7 +39,8 @@ class Cgroups:
         made = []
         for kind, parent in _parents().items():
             cgroup = parent / f"{os.getpid()}-{task_id}"
-            cgroup.mkdir()
+            # The last task of a killed embedded Fargate takes an empty parent along.
+            cgroup.mkdir(parents=True)
             made.append(cgroup)
             if kind == "unified":
                 (cgroup / "cgroup.subtree_control").write_text("+cpu +memory")

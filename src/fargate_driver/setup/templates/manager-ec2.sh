@@ -2,9 +2,11 @@
 set -euo pipefail
 umask 077
 dnf install --assumeyes git python3.11
-python3.11 -m venv /opt/gitlab-fargate-driver
-/opt/gitlab-fargate-driver/bin/pip install @{driver_package}
-chmod -R go+rX /opt/gitlab-fargate-driver
+# Beside a link to it, so that an upgrade can switch: docs/upgrading.md.
+python3.11 -m venv /opt/gitlab-fargate-driver-first
+/opt/gitlab-fargate-driver-first/bin/pip install @{driver_package}
+chmod -R go+rX /opt/gitlab-fargate-driver-first
+ln -s gitlab-fargate-driver-first /opt/gitlab-fargate-driver
 curl --fail --silent --show-error --location --retry 5 --output /usr/local/bin/gitlab-runner \
   https://s3.dualstack.us-east-1.amazonaws.com/gitlab-runner-downloads/@{runner_version}/binaries/gitlab-runner-linux-amd64
 chmod 755 /usr/local/bin/gitlab-runner

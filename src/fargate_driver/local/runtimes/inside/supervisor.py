@@ -31,7 +31,7 @@ def main() -> NoReturn:
     except OSError as error:
         report.say(report.describe(error))
         code = 1
-    _clean_up(plan, orphaned=os.getppid() != parent)
+    _clean_up(plan, orphaned=_is_gone(parent))
     sys.stderr.flush()
     os._exit(code)
 
@@ -136,6 +136,19 @@ def _watch(child: int) -> int:
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
+
+
+def _is_gone(parent: int) -> bool:
+    """Whether the embedded Fargate was killed.
+
+    Its files, whose end is this container's, are closed a moment before its children are given to
+    another parent (Linux's do_exit: exit_files, then exit_notify).
+    """
+    if os.getppid() != parent:
+        return True
+    with contextlib.suppress(OSError):
+        return not os.listdir(f"/proc/{parent}/fd")  # noqa: PTH208 - names alone
+    return False
 
 
 def _clean_up(plan: Plan, *, orphaned: bool) -> None:
