@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import killed_driver
+import recorded_calls
 from driver_calls import JobCalls
 from fargate_driver.ecs.launch import started_by
 from fargate_driver.settings import TaskMetadata
@@ -99,12 +100,15 @@ class Trial:
         here = self._job.temporary if self._job.temporary.exists() else self.directory
         return self._drivers.run(
             words=["--config", str(self._job.config), *words],
-            environment={**self._job.environment, MARKER: self._fargate.marker},
+            environment=self._job.environment | self._marks(words[0]),
             directory=str(here),
             log=str(self.directory / "log"),
             steps=str(self.directory / "steps"),
             kill=kill,
         )
+
+    def _marks(self, command: str) -> dict[str, str]:
+        return {MARKER: self._fargate.marker, **recorded_calls.mark(self._job.config, command)}
 
     @property
     def steps(self) -> list[str]:

@@ -8,10 +8,11 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import recorded_calls
+import warm_driver
 from local_fargate import FARGATE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -46,11 +47,10 @@ class JobCalls:
 
     def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
         """Start a stage in its own process group, e.g. start("run", SCRIPT, "build_script")."""
-        environment = self.call_environment(variables)
         return subprocess.Popen(
-            [*FARGATE, "--config", str(self.config), "custom", *words],
+            [*FARGATE, *self._words(words)],
             cwd=self.temporary,
-            env=environment,
+            env=self.call_environment(variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -65,6 +65,9 @@ class JobCalls:
 
     def call(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Call a stage and wait for it."""
+        if words[0] in warm_driver.STAGES:
+            environment = self.call_environment(variables)
+            return warm_driver.call(self._words(words), environment, self.temporary)
         with self.start(*words, **variables) as process:
             try:
                 stdout, stderr = process.communicate(timeout=120)
@@ -72,6 +75,9 @@ class JobCalls:
                 process.kill()
                 raise
         return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
+
+    def _words(self, words: Sequence[str]) -> list[str]:
+        return ["--config", str(self.config), "custom", *words]
 
     def script(self, text: str, name: str = "script") -> str:
         """Write a script as gitlab-runner would and give its path."""

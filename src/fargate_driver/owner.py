@@ -15,7 +15,9 @@ from fargate_driver import host, moment
 if TYPE_CHECKING:
     from fargate_driver.moment import Moment
 
-_RUNNER = "gitlab-runner"
+TRY = "fargate-try"
+"""What `fargate try` calls its process: it stands in for gitlab-runner, and may be killed too."""
+_RUNNERS = ("gitlab-runner", TRY)
 _SPARE = 3600.0
 """Seconds beyond the job's own time-out after which it is over in any case."""
 
@@ -28,7 +30,8 @@ class Owner(NamedTuple):
     pid_namespace: str
     mount_namespace: str
     runner_pid: int
-    """The nearest ancestor named gitlab-runner; 0 where there is none."""
+    """The process that called for the job, most often the nearest ancestor named gitlab-runner; 0
+    where there is none."""
     runner_started: int
     """When it began, in clock ticks since the boot: a reused pid has another."""
     temporary: str
@@ -39,14 +42,17 @@ class Owner(NamedTuple):
     """Seconds after which the job is over in any case."""
 
 
-def owner_of_this_call(temporary: str | None, seconds: float) -> Owner:
+def owner_of_this_call(
+    temporary: str | None, seconds: float, *, runner: int | None = None
+) -> Owner:
     """Gather the evidence for the job that this process was called for.
 
     Args:
         temporary: the runner's TMPDIR.
         seconds: how long the job may take, its start included.
+        runner: the process that the job is over with; None to look for gitlab-runner.
     """
-    pid, started = _runner()
+    pid, started = (runner, _started(runner)) if runner else _runner()
     return Owner(
         host=host.known(),
         pid_namespace=_namespace("pid"),
@@ -108,7 +114,7 @@ def _runner() -> tuple[int, int]:
     pid = os.getppid()
     while pid > 0:
         name, parent, started = _stat(pid)
-        if name == _RUNNER:
+        if name in _RUNNERS:
             return pid, started
         pid = parent
     return 0, 0

@@ -16,7 +16,6 @@ from front_calls import fargate
 from help_texts import examples, helps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 HELPS = helps()
@@ -35,11 +34,16 @@ def test_a_help_is_whole(name: str) -> None:
 
 
 @pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The commands that would be called, with everything before that done for real."""
     found: list[str] = []
     monkeypatch.setattr(click.Command, "invoke", lambda _, context: found.append(context.info_name))
-    monkeypatch.setattr(cli, "_run_stage", lambda _, stage, __: found.append(stage) or 0)
+
+    def note(_flags: Flags, stage: str, _arguments: list[str]) -> int:
+        found.append(stage)
+        return 0
+
+    monkeypatch.setattr(cli, "_run_stage", note)
     return found
 
 

@@ -47,6 +47,7 @@ FOREIGN = {
         "mv",
     ),
     *("printf", "python3", "read", "rm", "sed", "sh", "cd", "git", "source", "test", "tr"),
+    *("ln", "mv"),
     *("docker", "podman", "buildah", "terraform", "systemctl", "gitlab-runner", "openssl"),
     *("apt-get", "update-ca-certificates", "pipx", "uv"),
 }

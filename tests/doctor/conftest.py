@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import botocore.session
 import pytest
 
 from doctor.patient import Patient
@@ -12,6 +13,15 @@ from local_fargate import LocalFargate, local_fargate
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_loader() -> Iterator[None]:
+    """Read AWS's models once: that takes longer than all else that the doctor does."""
+    loader = botocore.session.create_loader()
+    with pytest.MonkeyPatch.context() as change:
+        change.setattr(botocore.session, "create_loader", lambda *_: loader)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -267,3 +267,16 @@ def test_run_that_is_cancelled(patient: Patient) -> None:
         stdout, _ = doctor.communicate(timeout=60)
     assert doctor.returncode == 1
     assert "cancelled" in stdout
+
+
+def test_run_that_is_killed_is_for_reap(patient: Patient) -> None:
+    patient.fargate.faults({"task": {"sshd_refuses_key": True}})
+    with _doctor(patient, "--run") as doctor:
+        until(patient.fargate.alive)
+        os.kill(doctor.pid, signal.SIGKILL)
+    words = [*FARGATE, "--config", str(patient.config), "reap"]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert said.returncode == 0, said.stderr
+    assert "its gitlab-runner is gone" in said.stdout
+    assert list((patient.directory / "records").glob("[0-9]*")) == []
+    until(lambda: not patient.fargate.alive())

@@ -138,6 +138,33 @@ def test_signal_cancels_the_job(tmp_path: Path, number: signal.Signals) -> None:
     until(lambda: not marked(marker), lambda: f"left: {marked(marker)}")
 
 
+def test_what_a_killed_one_leaves_is_for_reap(fargate: LocalFargate, tmp_path: Path) -> None:
+    words = [*TRY, "--config", str(fargate.config), "--", "sh", "-c", "echo be''gun; sleep 3435"]
+    environment = {**fargate.environment, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        shown = iter(process.stdout.readline, "")
+        assert "begun\n" in shown
+        process.kill()
+    reap = [*TRY[:-1], "--config", str(fargate.config), "reap"]
+    said = subprocess.run(reap, capture_output=True, text=True, timeout=60, check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith("ended job ")
+    # The fixture sees that no task, process or record is left.
+
+
+def test_a_killed_one_with_a_fargate_of_its_own_ends_by_itself(tmp_path: Path) -> None:
+    words = [*TRY, "--", "sh", "-c", "echo be''gun; sleep 3436"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "FARGATE_TRY_TEST": str(tmp_path)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        shown = iter(process.stdout.readline, "")
+        assert "begun\n" in shown
+        process.kill()
+    marker = f"FARGATE_TRY_TEST={tmp_path}"
+    until(lambda: not marked(marker), lambda: f"left: {marked(marker)}", seconds=120)
+
+
 def marked(marker: str) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):

@@ -52,7 +52,7 @@ ANSWERS: dict[str, tuple[Callable[[Ecs], object], dict[str, Any]]] = {
     "RunTask": (lambda ecs: ecs.run_task({"taskDefinition": "ci"}), {"tasks": [TASK]}),
     "DescribeTasks": (lambda ecs: ecs.describe_tasks([ARN]), {"tasks": [TASK], "failures": []}),
     "StopTask": (lambda ecs: ecs.stop_task(ARN, "over"), {"task": TASK}),
-    "ListTasks": (lambda ecs: ecs.list_tasks("manager"), {"taskArns": [ARN]}),
+    "ListTasks": (lambda ecs: ecs.list_tasks(startedBy="manager"), {"taskArns": [ARN]}),
     "DescribeTaskDefinition": (lambda ecs: ecs.describe_task_definition("ci"), DEFINITION),
     "RegisterTaskDefinition": (
         lambda ecs: ecs.register_task_definition({"family": "ci", "containerDefinitions": []}),

@@ -13,6 +13,7 @@ import botocore.session
 import pytest
 
 import definitions_users
+from fargate_driver import jobs, moment, records
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.definitions import Definitions, is_gone
 from fargate_driver.ecs.derive import derive
@@ -20,9 +21,10 @@ from fargate_driver.ecs.errors import EcsError, StartTimeoutError
 from fargate_driver.ecs.target import Target
 from fargate_driver.gitlab.images import Image, JobImages
 from fargate_driver.gitlab.services import Service
+from fargate_driver.owner import owner_of_this_call
 from front_calls import fargate as call
 from job_response import IMAGES, settings
-from local_fargate import LocalFargate, local_fargate
+from local_fargate import LocalFargate, local_fargate, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -246,7 +248,7 @@ def test_the_base_is_looked_at_once(fargate: LocalFargate, tmp_path: Path) -> No
 def test_the_command_lists_and_prunes(fargate: LocalFargate, tmp_path: Path) -> None:
     config = tmp_path / "fargate.toml"
     config.write_text(
-        f'[Fargate]\nCluster = "ci"\nRegion = "eu-west-1"\nSubnet = "subnet-0abc"\n'
+        f'[Fargate]\nCluster = "default"\nRegion = "eu-west-1"\nSubnet = "subnet-0abc"\n'
         f'SecurityGroup = "sg-0abc"\nEndpointURL = "{fargate.url}"\n[SSH]\nUsername = "root"\n'
         f'[TaskMetadata]\nDirectory = "{tmp_path}/records"\n{IMAGES}'
     )
@@ -274,12 +276,38 @@ def test_the_command_lists_and_prunes(fargate: LocalFargate, tmp_path: Path) -> 
     assert lines[names[0]].endswith("UTC  old:1")
     assert "not used on this host" in lines[names[2]]
     assert run("--prune", "1") == []
+    # What was found a moment ago may be about to run.
+    assert run("--prune", "0") == []
+    text = config.read_text().replace("[Fargate]", "[Fargate]\nStartTimeout = 1")
+    config.write_text(text)
+    until(lambda: len(run("--prune", "0", "--dry-run")) == 3)
     would = run("--prune", "0", "--dry-run")
     assert [line.startswith("would have deregistered ") for line in would] == [True] * 3
-    pruned = run("--prune", "0")
-    assert [line.startswith("deregistered ") for line in pruned] == [True] * 3
-    assert here.uses() == []
+    # One has a task, another one a job of this host that is about to start one.
+    ecs = client(fargate, "eu-west-1")
+    vpc = {"awsvpcConfiguration": {"subnets": ["subnet-0abc"]}}
+    fargate.faults({"task": {"never_starts": True}})
+    (task,) = ecs.run_task(taskDefinition=names[2], networkConfiguration=vpc)["tasks"]
+    job = tmp_path / "records" / f"17-{'0' * 20}"
+    jobs.create(str(job))
+    target = Target("eu-west-1", "default", fargate.url)
+    record = records.JobRecord(str(job), "job 17", target, owner_of_this_call("", 60))
+    record.launches = [records.Launch({"taskDefinition": names[1]}, moment.now())]
+    record.save()
+    pruned = {name: line for line in run("--prune", "0") for name in names if name in line}
+    assert pruned.keys() == {names[0], names[2]}
+    assert pruned[names[0]].startswith("deregistered ")
+    assert pruned[names[2]].startswith("kept, since tasks of it run: ")
+    ecs.stop_task(task=task["taskArn"])
+    assert {use.family for use in here.uses()} == {new["family"]}
     assert here.find(old) == names[0].replace(":1", ":2")
+
+
+def test_a_dry_run_of_nothing_is_refused(tmp_path: Path) -> None:
+    done = call("images", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("fargate: --dry-run says what --prune DAYS would do: give that as well")
 
 
 def test_the_command_says_what_it_may_not(fargate: LocalFargate, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from driver_calls import JobCalls
 from faults.case import BRIEF
-from faults.warm import WarmCalls
 from local_fargate import processes_in, until
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class _Job:
         config = directory / "fargate.toml"
         more = f"[Fargate]\nStartTimeout = {case.start_timeout}\n{case.settings}"
         config.write_text(fargate.config.read_text().replace("[Fargate]", more) + case.capacity)
-        self._calls = WarmCalls(directory / "tmp", config, next(_JOB_IDS))
+        self._calls = JobCalls(directory / "tmp", config, next(_JOB_IDS))
         self._log = ""
         self._result: Result = "success"
 

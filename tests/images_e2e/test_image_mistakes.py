@@ -116,12 +116,22 @@ def test_sizes_and_a_silent_service(fargate: LocalFargate, store: Path) -> None:
         assert task["ephemeralStorage"] == {"sizeInGiB": 33}
 
 
-def test_read_only_root_of_a_base_task_definition(fargate: LocalFargate, store: Path) -> None:
+def test_read_only_root_and_logs_of_a_base_task_definition(
+    fargate: LocalFargate, store: Path
+) -> None:
     container = {
         "name": "ci-coordinator",
         "image": "registry.example.com/unused:1",
         "readonlyRootFilesystem": True,
         "environment": [{"name": "FROM_BASE", "value": "kept"}],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": "ci",
+                "awslogs-region": "eu-central-1",
+                "awslogs-stream-prefix": "job",
+            },
+        },
     }
     ecs = botocore.session.get_session().create_client(
         "ecs",
@@ -136,6 +146,7 @@ def test_read_only_root_of_a_base_task_definition(fargate: LocalFargate, store: 
         requiresCompatibilities=["FARGATE"],
         cpu="256",
         memory="512",
+        executionRoleArn="arn:aws:iam::123456789012:role/execution",
         containerDefinitions=[container],
     )
     before = fargate.config.read_text()
@@ -145,12 +156,16 @@ def test_read_only_root_of_a_base_task_definition(fargate: LocalFargate, store: 
     web = service("web", PORT=port, HEALTHCHECK_TCP_PORT=port)
     try:
         variables = [Variable("PORT", port)]
-        job = image_job(store, "alone", script, services=[web], variables=variables)
+        services = [web, service("dying", DIE="3")]
+        job = image_job(store, "alone", script, services=services, variables=variables)
         run = run_job(fargate, job)
     finally:
         fargate.config.write_text(before)
     assert run.result.status == "success", str(run)
     assert "kept\n" in run.text, str(run)
+    lines = run.text.splitlines()
+    (told,) = (number for number, line in enumerate(lines) if "ended: its container is" in line)
+    assert lines[told + 1] == "fargate:   service-2-dying | dying 3"
 
 
 def test_twelve_jobs_over_three_images_register_three_definitions(

@@ -14,6 +14,7 @@ import pytest
 
 from driver_calls import JobCalls
 from fargate_driver import history
+from fargate_driver.costs.bill import Bill
 from local_fargate import FARGATE, LocalFargate, until
 from recorded_jobs import CONFIG, record
 from tmux import terminal
@@ -99,15 +100,25 @@ def test_hostile_names_are_shown_as_text(config: Path) -> None:
     assert [one["name"] for one in found] == [HOSTILE, HOSTILE]
 
 
-def test_damaged_and_old_records_do_no_harm(config: Path) -> None:
+def test_damaged_old_and_newer_records_do_no_harm(config: Path) -> None:
     made = record(config.parent, 1)
-    (Path(record(config.parent, 2).directory) / "record.json").write_text("{")
+    damaged = Path(record(config.parent, 2).directory, "record.json")
+    damaged.write_text("{")
     (config.parent / "records" / f"3-{3:020x}").mkdir()
+    newer = Path(record(config.parent, 4).directory, "record.json")
+    newer.write_text(json.dumps(json.loads(newer.read_text()) | {"version": 999}))
     made.about = {}
     made.launches[0].size = {}
     made.save()
+    for words in ((), ("--cost",), ("--json",)):
+        done = shown(config, *words)
+        assert done.returncode == 0
+        # Each is told in a line of its own, which programs don't read.
+        one, other = sorted(done.stderr.splitlines(), key=lambda line: str(newer) in line)
+        assert str(damaged) in one
+        assert f"{newer}: written by another version of the driver" in other
     done = shown(config)
-    assert "1 running" in done.stdout
+    assert "1 running, 2 unreadable" in done.stdout
     assert "job 1 " in done.stdout
 
 
@@ -127,7 +138,8 @@ def test_no_jobs_and_wrong_calls(config: Path) -> None:
 
 def test_watching_at_80_columns(config: Path, tmp_path: Path) -> None:
     for number in range(12345678901, 12345678904):
-        record(tmp_path, number, project=f"a-long-group/with-a-subgroup/project-{number}")
+        made = record(tmp_path, number, project=f"a-long-group/with-a-subgroup/project-{number}")
+        Bill("0.5 vCPU", 0.05, time.time() - 600).save(made.directory)
     command = [*FARGATE, "--config", str(config), "jobs", "--watch"]
     # A run stage is told by its command line and its working directory.
     stage = ["sleep", "60", "custom", "run", "/tmp/script", "build_script"]
@@ -142,12 +154,13 @@ def test_watching_at_80_columns(config: Path, tmp_path: Path) -> None:
         screen = drawn.wait_for("running build_script")
         lines = screen.splitlines()
         assert lines[0].rstrip() == "3 running"
-        assert lines[1].split() == ["JOB", "PROJECT", "STATE", "TIME", "VCPU/GB", "TASK"]
+        assert lines[1].split() == ["JOB", "PROJECT", "STATE", "TIME", "VCPU/GB", "COST"]
         assert [line.split()[0] for line in lines[2:5]] == [
             *("12345678901", "12345678902", "12345678903")
         ]
+        assert "a-long-group/w" in lines[3]
         assert "0.5/2" in lines[3]
-        assert "01234567" in lines[3]
+        assert "$0.0" in lines[3]
         assert "…" in lines[3]
         assert len({line.index("0.5/2") for line in lines[2:5]}) == 1
         drawn.resize(160, 12)
@@ -162,6 +175,80 @@ def test_watching_at_80_columns(config: Path, tmp_path: Path) -> None:
         assert drawn.wait() == 0
         assert "running" not in drawn.screen()
         assert "Traceback" not in drawn.screen()
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 120, 200])
+def test_terminals_of_any_width(config: Path, columns: int) -> None:
+    record(config.parent, 12345678901, project="group/project")
+    done = shown(config, columns=columns)
+    assert max(map(len, done.stdout.splitlines())) <= columns
+    if columns >= 40:
+        assert "12345678901" in done.stdout
+        assert "starting" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("environment", "words", "code", "said"),
+    [
+        ({"TERM": "dumb"}, ["jobs"], 0, ""),
+        ({"TERM": ""}, ["jobs"], 0, ""),
+        ({"LC_ALL": "C"}, ["jobs"], 0, ""),
+        ({"PYTHONIOENCODING": "ascii"}, ["prices", "list"], 0, ""),
+        ({"PYTHONIOENCODING": "ascii"}, ["jobs", "--bé"], 2, "No such option"),
+    ],
+)
+def test_terminals_of_any_kind(
+    config: Path, environment: dict[str, str], words: list[str], code: int, said: str
+) -> None:
+    record(config.parent, 1, project="größe/日本")
+    command = [*FARGATE, "--config", str(config), *words]
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == code
+    assert said in done.stderr.decode()
+    assert len(done.stderr.splitlines()) == bool(said)
+    assert b"\x1b" not in done.stdout
+
+
+def test_an_output_that_takes_nothing(config: Path) -> None:
+    record(config.parent, 1)
+    command = [*FARGATE, "--config", str(config), "jobs"]
+
+    def into(target: str) -> tuple[int, str]:
+        words = ["bash", "-c", f'"$@" {target}; exit ${{PIPESTATUS[0]}}', "bash", *command]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        return done.returncode, done.stderr
+
+    full = "fargate: the output can't be written: No space left on device\n"
+    assert into(">/dev/full") == (2, full)
+    assert into(">&-") == (0, "")
+    # A reader that is gone is nobody to complain to.
+    _, said = into("| true")
+    assert said == ""
+
+
+def test_a_terminal_that_can_not_be_drawn_on(config: Path, tmp_path: Path) -> None:
+    command = ["env", "TERM=dumb", *FARGATE, "--config", str(config), "jobs", "--watch"]
+    with terminal(tmp_path, command, width=100) as drawn:
+        assert drawn.wait() == 2
+        assert "--watch moves the cursor, and TERM=dumb says that it can't be" in drawn.screen()
+
+
+def test_a_job_that_is_not_there(config: Path) -> None:
+    for number in (1001, 2002):
+        record(config.parent, number)
+    for words, said in (
+        (["shell", "1010"], "no running job '1010' on this host: did you mean 1001?"),
+        (["shell", "x"], "no running job 'x' on this host; running: 1001, 2002"),
+        (["shell", "0123"], "which job? name one by its number or its task's id: 1001 (task"),
+        (["logs", "2020"], "no job '2020' on this host or in its history: did you mean 2002?"),
+        (["logs", "0123"], "more than one running job is meant by '0123': 1001 (task"),
+    ):
+        command = [*FARGATE, "--config", str(config), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"fargate: {said}")
 
 
 def test_the_jobs_of_another_user(config: Path) -> None:

@@ -249,14 +249,6 @@ def test_relative_paths_count_from_the_current_folder(folder: Path) -> None:
         ),
         (
             "Fargate",
-            "UsePublicIP = true",
-            (
-                "[Fargate] UsePublicIP: is true, but without EnablePublicIP a task has no public "
-                "address; allowed: true (together with EnablePublicIP = true) or false"
-            ),
-        ),
-        (
-            "Fargate",
             'PlatformVersion = "1.4"',
             (
                 "[Fargate] PlatformVersion: '1.4' is not allowed; "

@@ -17,11 +17,16 @@ import cfnlint.decode.cfn_yaml
 import hcl2
 import pytest
 
+from fargate_driver import settings
 from fargate_driver.setup import infrastructure, policy
+from front_calls import flags
 from init_calls import MADE, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from fargate_driver.setup.plan import Plan
 
 CHOICES: list[dict[str, str]] = [
     {"manager": "ec2", "public_ip": "outbound", "tags": "team=ci"},
@@ -153,17 +158,60 @@ def test_stacks_of_one_account_have_no_name_in_common() -> None:
     assert not [name for name in here & elsewhere if name.endswith("execution")]
 
 
+def scripts_of(plan: Plan) -> list[str]:
+    """The start script of the manager as template and module have it, expressions filled in."""
+    template = cfnlint.decode.cfn_yaml.loads(infrastructure.cloudformation(plan))["Resources"]
+    if plan.manager == "ec2":
+        data = template["ManagerTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]
+        script = data["Fn::Base64"]["Fn::Sub"]
+    else:
+        (container,) = template["ManagerDefinition"]["Properties"]["ContainerDefinitions"]
+        script = container["Command"][0]["Fn::Sub"]
+    module = infrastructure.terraform(plan).partition("<<EOT\n")[2].partition("\nEOT\n")[0]
+    return [re.sub(r"\$\{[^}]*\}", "sg-0abc", text.strip("\n")) for text in (script, module)]
+
+
+STUBS = {
+    **dict.fromkeys(("chown", "curl", "dnf", "systemctl", "useradd"), ""),
+    "aws": "echo glrt-secret",
+    # The loop of `fargate reap` ends at once.
+    "sleep": "exit 1",
+    "python3.11": "mkdir -p $3/bin; echo '#!/bin/sh' >$3/bin/pip; chmod +x $3/bin/pip",
+    "gitlab-runner": "echo started with ${RUNNER_TOKEN-no token}",
+}
+
+
 @pytest.mark.parametrize("manager", ["ec2", "fargate"])
-def test_the_managers_script_writes_what_init_writes(manager: str) -> None:
+def test_the_managers_script_writes_what_init_writes(manager: str, tmp_path: Path) -> None:
     plan = made(manager)
-    words = infrastructure._words(plan, security_group="sg-0abc", runner_version="latest")
-    script = words["manager_script"]
-    shell = "bash" if manager == "ec2" else "sh"
-    assert subprocess.run([shell, "-n"], input=script, text=True, check=False).returncode == 0
-    begin, _, rest = script.partition("fargate.toml <<'END'\n")
-    content = tomllib.loads(rest.partition("\nEND\n")[0])
-    assert content["Fargate"]["SecurityGroup"] == ["sg-0abc"]
-    assert content["TaskMetadata"]["Manager"] == "gitlab-ci"
-    runner = tomllib.loads(begin.partition("config.toml <<END\n")[2].partition("\nEND\n")[0])
+    script, same = scripts_of(plan)
+    assert script == same
+    programs = tmp_path / "stubs"
+    for folder in (programs, *(tmp_path / name for name in ("etc/systemd/system", "opt", "usr"))):
+        folder.mkdir(parents=True)
+    (tmp_path / "usr/local/bin").mkdir(parents=True)
+    (tmp_path / "usr/local/bin/gitlab-runner").touch()
+    for name, text in STUBS.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    done = subprocess.run(
+        ["bash" if manager == "ec2" else "sh", "-e"],
+        input=re.sub(r"(?<![\w.:/])/(etc|opt|usr|var)/", rf"{tmp_path}/\1/", script),
+        env={"PATH": f"{programs}:/usr/bin:/bin", "RUNNER_TOKEN": "glrt-secret"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    if manager == "fargate":
+        assert done.stdout == "started with no token\n"
+    config = tmp_path / "etc/gitlab-runner"
+    assert (config / "config.toml").stat().st_mode & 0o777 == 0o600
+    runner = tomllib.loads((config / "config.toml").read_text())
     assert runner["concurrent"] == 50
-    assert runner["runners"][0]["token"] in ("$token", "$RUNNER_TOKEN")
+    assert runner["runners"][0]["token"] == "glrt-secret"
+    loaded = settings.load(flags(config=str(config / "fargate.toml")))
+    assert loaded.warnings == []
+    assert loaded.settings.fargate.security_groups == ("sg-0abc",)
+    assert loaded.settings.task_metadata.manager == "gitlab-ci"

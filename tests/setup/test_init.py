@@ -208,7 +208,7 @@ def test_only_what_aws_cannot_limit_is_a_wildcard() -> None:
             else:
                 assert statement["Resource"] == ["*"], action
     unlimited = [one for one in document["Statement"] if "*" in one["Resource"]]
-    assert [one["Sid"] for one in unlimited if "Condition" in one] == ["FindLostTasks"]
+    assert [one["Sid"] for one in unlimited if "Condition" in one] == ["FindTasks"]
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import botocore.session
 import click
 import pytest
-from botocore import xform_name
 
+import aws_words
 from fargate_driver.commands import Application
 from fargate_driver.setup import next_steps
 from init_calls import THERE, made, plan
+from shell_words import commands
 
 if TYPE_CHECKING:
     from fargate_driver.setup.plan import Plan
@@ -26,41 +24,21 @@ PLANS = {
     "there": plan(THERE),
     "elsewhere": made("ec2", helper_image="registry.example.com/tools:1"),
 }
-DEPLOY = {"region", "stack-name", "capabilities", "template-file"}
-"""`aws cloudformation deploy` is the CLI's own: `aws cloudformation deploy help`."""
 
 
-def commands(lines: list[str]) -> list[str]:
-    """The commands among the steps, each on one line."""
-    text = "\n".join(line[5:] for line in lines if line.startswith("     "))
-    joined = re.sub(r"(\\|(?<=\|)|(?<= -))\n  ", " ", text)
-    return [part for line in joined.splitlines() for part in line.split("|")]
-
-
-def check_aws(words: list[str]) -> None:
-    service, operation, *rest = words
-    options = {word[2:] for word in rest if word.startswith("--")} - {"region", "query"}
-    if (service, operation) == ("cloudformation", "deploy"):
-        assert options <= DEPLOY
-        return
-    if (service, operation) == ("ecr", "get-login-password"):
-        assert not options
-        return
-    model = botocore.session.get_session().get_service_model(service)
-    named = {xform_name(name, "-"): name for name in model.operation_names}
-    members = model.operation_model(named[operation]).input_shape.members
-    assert options <= {xform_name(name, "-") for name in members}
+def script(lines: list[str]) -> str:
+    """The commands among the steps."""
+    return "\n".join(line[5:] for line in lines if line.startswith("     "))
 
 
 @pytest.mark.parametrize("chosen", PLANS.values(), ids=PLANS.keys())
 def test_every_command_exists(chosen: Plan) -> None:
     lines = next_steps.of(chosen, Path("a b"))
-    found = commands(lines)
+    found = list(commands(script(lines)))
     assert found
-    for command in found:
-        program, *words = shlex.split(command)
+    for program, *words in found:
         if program == "aws":
-            check_aws(words)
+            assert aws_words.problems([program, *words]) == []
         elif program == "fargate":
             group = Application("fargate")
             with click.Context(group) as parent:

@@ -397,9 +397,10 @@ def test_nothing_is_left_in_a_shared_tmp(tmp_path: Path) -> None:
 def test_a_start_that_goes_well_does_not_import_the_diagnosis(job: MakeJob) -> None:
     this = job()
     this.environment["PYTHONPROFILEIMPORTTIME"] = "1"
-    prepared = this.call("prepare")
-    assert prepared.returncode == 0
-    lines = [line for line in prepared.stderr.splitlines() if line.startswith("import time:")]
+    with this.start("prepare") as process:
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0
+    lines = [line for line in stderr.splitlines() if line.startswith("import time:")]
     imported = {line.rpartition("|")[2].strip() for line in lines}
     assert "fargate_driver.stages.starting" in imported
     assert {name for name in imported if "verdict" in name or "diagnosis" in name} == set()

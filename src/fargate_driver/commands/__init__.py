@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -32,6 +36,8 @@ COMMANDS = {
     "local": ("local", "local", "Run the embedded Fargate."),
     "completion": ("completion", "completion", "Print the completion of a shell: bash, zsh, fish."),
 }
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 EPILOG = """\b
 Examples:
@@ -85,6 +91,9 @@ def application(flags: Flags, words: list[str]) -> int:
         The exit code: the command's own, 2 for a wrong command line and for
             whatever it raised.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # no letter is worth a failure
     if words[:1] == ["--version"]:
         click.echo(f"fargate {__version__}")
         return 0
@@ -101,7 +110,7 @@ def application(flags: Flags, words: list[str]) -> int:
     except click.Abort:
         return 130  # as a shell reports an end by Ctrl-C
     except Exception as error:  # noqa: BLE001 - a traceback is for --debug
-        say(str(explained(error, debug=flags.debug)))
+        say(_output_is_full(error) or str(explained(error, debug=flags.debug)))
         return 2
     return result if isinstance(result, int) else 0
 
@@ -117,6 +126,15 @@ def root() -> Application:
         options_metavar="[GLOBAL FLAGS]",
         context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
     )
+
+
+def _output_is_full(error: Exception) -> str:
+    """The line about a standard output that takes nothing more; "" for other errors."""
+    if not isinstance(error, OSError) or error.errno not in _FULL or error.filename:
+        return ""
+    # What is still held back would fail once more at the interpreter's end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return f"the output can't be written: {error.strerror}"
 
 
 def _with_hint(error: click.ClickException) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fargate_driver import settings
+from fargate_driver import jobs, records, settings
 from fargate_driver.ecs import launch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.definitions import Definitions
@@ -36,7 +36,7 @@ _DAY = 86400.0
     type=click.FloatRange(min=0),
     metavar="DAYS",
     help="Deregister those that no job of this host has used for so many days, and whose last"
-    " registration is as old.",
+    " registration is as old; never what runs, or was found within StartTimeout.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what --prune would do, and do nothing.")
 @click.pass_obj
@@ -46,13 +46,19 @@ def images(flags: Flags, prune: float | None, dry_run: bool) -> int:
     Other hosts use the same ones: prune on one host only with a number of days that suits all. A
     job that needs a pruned one registers it again. Needs the rights
     ecs:ListTaskDefinitionFamilies, ecs:DescribeTaskDefinition and, to prune,
-    ecs:DeregisterTaskDefinition. Exit code: 0, or 2 where something failed.
+    ecs:DeregisterTaskDefinition and ecs:ListTasks. Exit code: 0, or 2 where something failed.
     """
+    if dry_run and prune is None:
+        raise click.UsageError("--dry-run says what --prune DAYS would do: give that as well")
     config = settings.load(flags).settings
     deadline = time.monotonic() + _PATIENCE
     ecs = Ecs(launch.target(config), deadline=deadline)
-    definitions = Definitions(ecs, config.task_metadata.directory, deadline)
+    directory = config.task_metadata.directory
+    definitions = Definitions(ecs, directory, deadline)
     last = {use.family: use.last for use in definitions.uses()}
+    # Who found one within StartTimeout may be about to start a task of it.
+    oldest = None if prune is None else max(prune * _DAY, config.fargate.start_timeout)
+    needed = set() if prune is None else _recorded(str(directory))
     failed = False
     derived = re.compile(re.escape(config.images.family) + "-[0-9a-f]{20}")
     for family in filter(derived.fullmatch, ecs.list_families(f"{config.images.family}-")):
@@ -62,19 +68,36 @@ def images(flags: Flags, prune: float | None, dry_run: bool) -> int:
             if not names >= {INJECTOR_CONTAINER, HELPER_CONTAINER}:
                 continue  # somebody else's, by a name that looks like ours
             used = last.get(family)
-            line = f"{family}:{content['revision']}  {_ago(used)}  {_contents(content, config)}"
-            old = prune is not None and _age(used, content) > prune * _DAY
-            if old and not dry_run:
-                ecs.deregister_task_definition(f"{family}:{content['revision']}")
-                definitions.forget(f"{family}:{content['revision']}")
-            if prune is None:
+            name = f"{family}:{content['revision']}"
+            line = f"{name}  {_ago(used)}  {_contents(content, config)}"
+            if oldest is None:
                 click.echo(line)
-            elif old:
+            elif _age(used, content) > oldest and family not in needed:
+                if ecs.list_tasks(family=family):
+                    click.echo(f"kept, since tasks of it run: {line}")
+                    continue
+                if not dry_run:
+                    ecs.deregister_task_definition(name)
+                    definitions.forget(name)
                 click.echo(f"{'would have deregistered' if dry_run else 'deregistered'} {line}")
         except DriverError as error:
             failed = True
             click.echo(f"{family}: {error}", err=True)
     return 2 if failed else 0
+
+
+def _recorded(directory: str) -> set[str]:
+    """The families that this host's jobs run in, or are about to.
+
+    Raises:
+        RecordError: A record can't be read, so that it is not known which it needs.
+    """
+    found = set()
+    for place in jobs.all_directories(directory):
+        record = records.load(place)
+        for one in record.launches if record else ():
+            found.add(str(one.request.get("taskDefinition")).partition(":")[0])
+    return found
 
 
 def _age(used: float | None, content: dict[str, Any]) -> float:

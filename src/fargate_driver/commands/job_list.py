@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,10 +40,17 @@ class Running(NamedTuple):
 
 
 class Jobs(NamedTuple):
-    """All jobs, in the order of their beginnings or ends."""
+    """All jobs, in the order of their beginnings or ends.
+
+    Attributes:
+        running: those whose record is there.
+        ended: those of the history.
+        unreadable: why records that are there can't be read, a line each.
+    """
 
     running: list[Running]
     ended: list[Entry]
+    unreadable: list[str]
 
 
 def own_jobs(directory: str) -> Jobs:
@@ -55,12 +63,13 @@ def own_jobs(directory: str) -> Jobs:
         DriverError: The records are another user's, or can't be read.
     """
     _check_owner(directory)
-    alive = []
+    alive, unreadable = [], []
     for place in jobs.all_directories(directory):
-        # One that goes just now, or can't be read, is for reap and cleanup to tell of.
-        with contextlib.suppress(DriverError):
+        try:
             if record := records.load(place):
                 alive.append(record)
+        except DriverError as e:
+            unreadable.append(str(e))
     folders = {str(Path(r.owner.temporary).resolve()) for r in alive if r.owner.temporary}
     calls = _calls(folders)
     running = []
@@ -74,7 +83,7 @@ def own_jobs(directory: str) -> Jobs:
             state = "running" if call or _is_connected(record.directory) else "starting"
         running.append(Running(history.entry(record, state), stage, record.directory))
     running.sort(key=lambda one: one.entry.began)
-    return Jobs(running, history.read(directory))
+    return Jobs(running, history.read(directory), unreadable)
 
 
 def choose(found: list[Running], wanted: str | None) -> Running:
@@ -95,10 +104,12 @@ def choose(found: list[Running], wanted: str | None) -> Running:
         entries = choose_entries([one.entry for one in found], wanted)
         matching = [one for one in found if one.entry in entries]
         if not matching:
-            known = ", ".join(one.entry.job for one in found[:10]) or "none"
-            raise DriverError(f"no running job {wanted!r} on this host; running: {known}")
+            known = [one.entry for one in found]
+            running = ", ".join(one.job for one in known[:10]) or "none"
+            hint = meant(known, wanted) or f"; running: {running}"
+            raise DriverError(f"no running job {wanted!r} on this host{hint}")
     if len(matching) > 1:
-        names = ", ".join(f"{one.entry.job} (task {task_id(one.entry)[:8]})" for one in matching)
+        names = named([one.entry for one in matching])
         raise DriverError(f"which job? name one by its number or its task's id: {names}")
     return matching[0]
 
@@ -108,6 +119,17 @@ def choose_entries(entries: list[Entry], wanted: str) -> list[Entry]:
     by_number = [one for one in entries if one.job == wanted]
     tasks = [one for one in entries if wanted and task_id(one).startswith(wanted)]
     return by_number or tasks
+
+
+def named(entries: list[Entry]) -> str:
+    """Jobs by all that tells them apart."""
+    return ", ".join(f"{one.job} (task {task_id(one)})" for one in entries)
+
+
+def meant(entries: list[Entry], wanted: str) -> str:
+    """A question about a number that was mistyped; "" where none is close."""
+    close = get_close_matches(wanted[:60], [one.job for one in entries], n=1)
+    return f": did you mean {close[0]}?" if close else ""
 
 
 def task_id(entry: Entry) -> str:

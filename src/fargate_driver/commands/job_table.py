@@ -62,16 +62,18 @@ class Column(NamedTuple):
 COLUMNS = (
     Column("JOB", lambda row: row.entry.job),
     Column("NAME", lambda row: row.entry.name, width=100, share=True),
-    Column("PROJECT", lambda row: row.entry.project, share=True),
+    Column("PROJECT", lambda row: row.entry.project, width=60, share=True),
     Column("STATE", lambda row: row.state),
-    Column("TIME", lambda row: duration(row.entry.seconds), right=True),
-    Column("VCPU/GB", lambda row: size(row.entry), right=True),
-    Column("COST", lambda row: cost(row.entry), width=100, right=True),
+    Column("TIME", lambda row: duration(row.entry.seconds), width=40, right=True),
+    Column("VCPU/GB", lambda row: size(row.entry), width=70, right=True),
+    Column("COST", lambda row: cost(row.entry), width=60, right=True),
     Column("CAPACITY", lambda row: row.entry.capacity, width=120),
-    Column("TASK", lambda row: task_id(row.entry)[:8]),
-    Column("IMAGE", lambda row: row.entry.image or row.entry.definition, width=100, share=True),
+    Column("TASK", lambda row: task_id(row.entry)[:8], width=100),
+    Column("IMAGE", lambda row: row.entry.image or row.entry.definition, width=120, share=True),
 )
-ENDED = Column("ENDED", lambda row: _ago(row.entry))
+"""What 80 columns hold with the longest of usual values: numbers of eleven digits, the state
+`running build_script`."""
+ENDED = Column("ENDED", lambda row: _ago(row.entry), width=70)
 
 
 def tables(found: Jobs, width: int, rows: int) -> RenderableType:
@@ -85,7 +87,10 @@ def tables(found: Jobs, width: int, rows: int) -> RenderableType:
     running = [Row(one.entry, phase(one)) for one in found.running]
     room = max(rows - 4, 1)
     shown = running[:room]
-    parts: list[RenderableType] = [_heading(f"{len(running)} running", len(running) - len(shown))]
+    count = f"{len(running)} running"
+    if found.unreadable:
+        count += f", {len(found.unreadable)} unreadable"
+    parts: list[RenderableType] = [_heading(count, len(running) - len(shown))]
     if shown:
         parts.append(_table(COLUMNS, shown, width))
     room -= len(shown) + 1

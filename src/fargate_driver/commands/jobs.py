@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from rich.live import Live
 
 from fargate_driver import settings
 from fargate_driver.commands import job_costs, job_list, job_table
+from fargate_driver.console import say
 
 if TYPE_CHECKING:
     from fargate_driver.commands.job_list import Jobs
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _INTERVAL = 1.0
 """Seconds between two looks."""
+_CANNOT = ("", "dumb", "unknown")
+"""Values of TERM for terminals, or none, on which nothing can be drawn anew."""
 _LINES = 25
 """How many are printed; all running jobs are, in any case."""
 
@@ -42,33 +46,48 @@ def jobs(flags: Flags, watch: bool, as_json: bool, cost: bool) -> None:
     It reads the driver's records and calls nobody. Each user sees the jobs of their own runners.
     """
     directory = str(settings.load(flags).settings.task_metadata.directory)
-    if watch and (as_json or not sys.stdout.isatty()):
-        raise click.UsageError("--watch draws on a terminal; leave it out, or --json")
     if cost and (watch or as_json):
         raise click.UsageError("--cost prints sums; leave out --watch and --json")
+    if watch:
+        _check_terminal(as_json=as_json)
+        _watch(directory)
+        return
     found = job_list.own_jobs(directory)
+    for line in found.unreadable:
+        say(line)
+    console = Console(highlight=False)
     if cost:
         everyone = [*(one.entry for one in found.running), *found.ended]
-        Console(highlight=False).print(job_costs.table(job_costs.by_project(everyone)))
-        return
-    if as_json:
+        console.print(job_costs.table(job_costs.by_project(everyone)))
+    elif as_json:
         click.echo(json.dumps(_plain(found), indent=2))
-        return
-    if watch:
-        # Where they are exported they say what the terminal's size was once.
-        for name in ("COLUMNS", "LINES"):
-            os.environ.pop(name, None)
-    console = Console(highlight=False)
-    if not watch:
+    else:
         lines = max(_LINES, len(found.running) + _LINES // 2)
         console.print(job_table.tables(found, console.width, lines))
-        return
+
+
+def _check_terminal(*, as_json: bool) -> None:
+    if as_json or not sys.stdout.isatty():
+        raise click.UsageError("--watch draws on a terminal; leave it out, or --json")
+    kind = os.environ.get("TERM", "")
+    if kind in _CANNOT:
+        raise click.UsageError(f"--watch moves the cursor, and TERM={kind} says that it can't be")
+
+
+def _watch(directory: str) -> None:
+    """Draw the jobs every second, until Ctrl-C."""
+    # Where they are exported they say what the terminal's size was once.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+    # As Ctrl-C, so that the terminal is given back as it was.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(highlight=False)
     try:
         with Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
+                found = job_list.own_jobs(directory)
                 live.update(job_table.tables(found, console.width, console.height), refresh=True)
                 time.sleep(_INTERVAL)
-                found = job_list.own_jobs(directory)
     except KeyboardInterrupt:
         return
 

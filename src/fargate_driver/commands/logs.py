@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,11 +13,13 @@ from fargate_driver import settings
 from fargate_driver.commands import job_list
 from fargate_driver.commands.completion import all_jobs
 from fargate_driver.ecs.client import Ecs
+from fargate_driver.ecs.container_log import NoLogError, stream
 from fargate_driver.ecs.errors import EcsError
 from fargate_driver.errors import DriverError
 
 if TYPE_CHECKING:
     from fargate_driver.commands.job_list import Jobs
+    from fargate_driver.ecs.container_log import Stream
     from fargate_driver.flags import Flags
     from fargate_driver.history import Entry
 
@@ -31,12 +33,6 @@ _LAST_LOOKS = 5
 _PATIENCE = 30.0
 """Seconds in which calls of AWS that are throttled or not served are tried again."""
 _HARMFUL = re.compile(r"(\x1b\[[0-9;]{0,40}m|\t)|[\x00-\x1f\x7f-\x9f]")
-
-
-class _Stream(NamedTuple):
-    group: str
-    name: str
-    region: str
 
 
 @click.command(
@@ -58,9 +54,9 @@ def logs(flags: Flags, job: str, follow: bool) -> int:
     directory = str(settings.load(flags).settings.task_metadata.directory)
     entry = _entry(job_list.own_jobs(directory), job)
     ecs = Ecs(entry.target, deadline=time.monotonic() + _PATIENCE)
-    stream = _stream(ecs, entry)
+    place = _stream(ecs, entry)
     try:
-        _show(entry, stream, directory, follow=follow)
+        _show(entry, place, directory, follow=follow)
     except KeyboardInterrupt:
         return 0
     return 0
@@ -71,52 +67,41 @@ def _entry(found: Jobs, wanted: str) -> Entry:
     # Of several tries of a job the last one counts.
     matching = running or job_list.choose_entries(found.ended, wanted)[-1:]
     if not matching:
-        raise DriverError(f"no job {wanted!r} runs on this host, or is in its history")
+        hint = job_list.meant([*(one.entry for one in found.running), *found.ended], wanted)
+        raise DriverError(f"no job {wanted!r} on this host or in its history{hint}")
     if len(matching) > 1:
-        raise DriverError(f"more than one running job is meant by {wanted!r}: name a task's id")
+        names = job_list.named(matching)
+        raise DriverError(f"more than one running job is meant by {wanted!r}: {names}")
     if not matching[0].task_arn:
         raise DriverError(f"job {matching[0].job} has no task")
     return matching[0]
 
 
-def _stream(ecs: Ecs, entry: Entry) -> _Stream:
-    """Where the container's lines go.
-
-    Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_awslogs.html
-    """
+def _stream(ecs: Ecs, entry: Entry) -> Stream:
     if not entry.definition:
         raise DriverError(f"the record of job {entry.job} does not name its task definition")
     definition, _ = ecs.describe_task_definition(entry.definition)
-    containers = {one["name"]: one for one in definition["containerDefinitions"]}
-    log = containers.get(entry.container, {}).get("logConfiguration") or {}
-    options = log.get("options") or {}
-    where = f"task definition {entry.definition}, container {entry.container}"
-    if log.get("logDriver") != "awslogs":
-        has = f"the log driver {log['logDriver']}" if log else "no logConfiguration"
-        raise DriverError(f"{where}: has {has}; only awslogs can be read")
-    names = ("awslogs-group", "awslogs-stream-prefix")
-    for name in names:
-        if not options.get(name):
-            raise DriverError(f"{where}: has no {name}, so its log can't be found")
-    group, prefix = (options[name] for name in names)
-    region = options.get("awslogs-region") or entry.target.region
-    return _Stream(group, f"{prefix}/{entry.container}/{job_list.task_id(entry)}", region)
+    try:
+        return stream(definition, entry.container, entry.task_arn, entry.target.region)
+    except NoLogError as error:
+        where = f"task definition {entry.definition}, container {entry.container}"
+        raise DriverError(f"{where}: {error}") from error
 
 
-def _show(entry: Entry, stream: _Stream, directory: str, *, follow: bool) -> None:
+def _show(entry: Entry, place: Stream, directory: str, *, follow: bool) -> None:
     token = None
     looks = _LAST_LOOKS if follow else 0
     while True:
         ecs = Ecs(entry.target, deadline=time.monotonic() + _PATIENCE)
         try:
             events, token = ecs.log_events(
-                stream.group, stream.name, region=stream.region, limit=_TAIL, token=token
+                place.group, place.name, region=place.region, limit=_TAIL, token=token
             )
         except EcsError as e:
             if e.code != "ResourceNotFoundException":
                 raise
             if not follow:
-                text = f"nothing is logged yet: there is no {stream.name} in {stream.group}"
+                text = f"nothing is logged yet: there is no {place.name} in {place.group}"
                 raise DriverError(text) from e
             events = []
         for event in events:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from fargate_driver import jobs, records, settings
 from fargate_driver.ecs import launch, pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
-from fargate_driver.errors import DriverError
+from fargate_driver.errors import DriverError, explained
 from fargate_driver.metrics import record as metrics
 from fargate_driver.stages import sweep
 
@@ -43,17 +42,21 @@ def reap(flags: Flags, dry_run: bool) -> int:
     code: 0, or 2 where something could not be ended.
     """
     config = settings.load(flags).settings
-    failed = False
-    for dead in sweep.find(str(config.task_metadata.directory)):
+    found = sweep.find(str(config.task_metadata.directory))
+    failed = bool(found.unclear)
+    for problem in found.unclear.values():
+        click.echo(f"passed over: {problem}", err=True)
+    for dead in found.dead:
         tasks = ", ".join(dead.task_arns) or "no known task"
         try:
-            if not dry_run and not sweep.end(dead):
+            if not dry_run and not sweep.end(dead.directory):
                 click.echo(f"left alone {dead.description}: another process is at it")
                 continue
             click.echo(f"{_verb('ended', dry_run)} {dead.description}: {dead.why} ({tasks})")
-        except DriverError as e:
+        except Exception as e:  # noqa: BLE001 - one job's fault is not the others'
             failed = True
-            click.echo(f"could not end {dead.description}: {e}", err=True)
+            told = explained(e, debug=flags.debug)
+            click.echo(f"could not end {dead.description}: {told}", err=True)
     if not dry_run:
         pace.forget(config.task_metadata.directory)
     stopped: list[str] = []
@@ -73,26 +76,50 @@ def reap(flags: Flags, dry_run: bool) -> int:
 
 
 def _stop_tasks_without_record(config: Settings, stopped: list[str], *, dry_run: bool) -> bool:
-    """Stop this manager's tasks that no record speaks of; False where a record can't be read.
+    """Stop this manager's tasks that no record speaks of, and list them; whether all of them were.
 
     Records are written before RunTask and removed after StopTask, and they are read after ListTasks
     here: a task that is listed and has no record belongs to no running job.
     """
-    directory = str(config.task_metadata.directory)
     ecs = Ecs(launch.target(config), deadline=time.monotonic() + _PATIENCE)
-    listed = ecs.list_tasks(launch.started_by(config.task_metadata))
+    listed = ecs.list_tasks(startedBy=launch.started_by(config.task_metadata))
+    directory = config.task_metadata.directory
+    if listed and not directory.is_dir():
+        click.echo(f"{directory} is missing: no task is stopped for want of a record", err=True)
+        return False
+    known, before = _known(str(directory))
+    done = True
+    for arn in listed:
+        try:
+            task = None if arn in known else ecs.describe_task(arn)
+            if not task or task.get("createdAt", before) >= before:
+                continue
+            if not dry_run:
+                ecs.stop_task(arn, "reaped: this manager has no record of its job")
+                stopped.append(arn)
+            click.echo(f"{_verb('stopped', dry_run)} {arn}: this manager has no record of its job")
+        except EcsError as e:
+            done = False
+            click.echo(f"could not stop {arn}, of which there is no record: {e}", err=True)
+    return done
+
+
+def _known(directory: str) -> tuple[set[str | None], float]:
+    """The tasks that records speak of, and the moment from which on there may be others.
+
+    That is in seconds since the epoch.
+    """
     known: set[str | None] = set()
     before = time.time() - _YOUNG
-    readable = True
     for place in jobs.all_directories(directory):
         try:
+            jobs.check_own(place)
             record = records.load(place)
-        except DriverError as e:
+        except FileNotFoundError:
+            continue  # over, meanwhile
+        except (DriverError, OSError):
             # What it speaks of is not known, but nothing of it is older than its directory.
-            readable = False
-            click.echo(f"{e}; tasks from its time on are left alone", err=True)
-            with contextlib.suppress(OSError):
-                before = min(before, _oldest(place))
+            before = min(before, _oldest(place) - _CLOCKS)
             continue
         for one in record.launches if record else []:
             known.add(one.task_arn)
@@ -100,20 +127,16 @@ def _stop_tasks_without_record(config: Settings, stopped: list[str], *, dry_run:
                 # A task of this launch may be listed without being known yet. One that is too old
                 # to be replayed is known by nobody any more: its task is an orphan.
                 before = min(before, one.created.epoch - _CLOCKS)
-    for arn in listed:
-        task = None if arn in known else ecs.describe_task(arn)
-        if task and task["createdAt"] < before:
-            if not dry_run:
-                ecs.stop_task(arn, "reaped: this manager has no record of its job")
-                stopped.append(arn)
-            click.echo(f"{_verb('stopped', dry_run)} {arn}: this manager has no record of its job")
-    return readable
+    return known, before
 
 
 def _oldest(place: str) -> float:
     """When the oldest file of a job was last written, in seconds since the epoch."""
-    with os.scandir(place) as entries:
-        return min((entry.stat(follow_symlinks=False).st_mtime for entry in entries), default=0.0)
+    try:
+        with os.scandir(place) as entries:
+            return min((entry.stat(follow_symlinks=False).st_mtime for entry in entries), default=0)
+    except OSError:
+        return 0.0
 
 
 def _verb(done: str, dry_run: bool) -> str:

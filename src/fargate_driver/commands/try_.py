@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fargate_driver import settings
+from fargate_driver import owner, settings
 from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.flags import GLOBAL_FLAGS, Flags
 from fargate_driver.local.directory import CONFIG_NAME, IMAGES_CONFIG_NAME
 from fargate_driver.local.image_store.names import BadNameError, canonical
 from fargate_driver.local.image_store.store import Store, stores_of, users_store
+from fargate_driver.runner import services
 from fargate_driver.runner.console import ConsoleLog
 from fargate_driver.runner.embedded import EmbeddedFargateError, embedded_fargate
 from fargate_driver.runner.executor import Result, Runner
@@ -47,15 +48,33 @@ def _read_variable(
         raise click.BadParameter(str(error)) from None
 
 
+def _read_service(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    try:
+        return [services.parse(_checked(text)) for text in texts]
+    except services.BadServiceError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command(
     "try",
     epilog="\b\nExamples:\n"
     "  fargate try -- echo hello\n"
-    "  fargate try --config fargate.toml --variable GREETING=hi --script job.sh\n",
+    "  fargate try --config fargate.toml --variable GREETING=hi --script job.sh\n"
+    "  fargate try --image node:22 --service redis:7,alias=db,variable=A=b -- npm test\n",
     context_settings={"allow_interspersed_args": False},
 )
 @click.option("--image", help="The job's image:.")
-@click.option("--service", "services", multiple=True, help="A service of the job; repeatable.")
+@click.option(
+    "--service",
+    "given_services",
+    multiple=True,
+    metavar="SERVICE",
+    callback=_read_service,
+    help="A service of the job: NAME[,alias=A][,variable=K=V][,entrypoint=E][,command=C], or a JSON"
+    " object as in services: of .gitlab-ci.yml; repeatable.",
+)
 @click.option(
     "--variable",
     "variables",
@@ -73,7 +92,7 @@ def try_(
     flags: Flags,
     *,
     image: str | None,
-    services: tuple[str, ...],
+    given_services: list[dict[str, Any]],
     variables: list[Variable],
     shell: Shell,
     as_json: bool,
@@ -89,7 +108,7 @@ def try_(
     if config and image:
         config = _with_images(config, image)
     elif image:
-        _say_what_is_missing(image, *services)
+        _say_what_is_missing(image, *(service["name"] for service in given_services))
     job = describe(
         [_read_script(script, command)],
         # Two of these at once, on one configuration, are two jobs.
@@ -98,7 +117,7 @@ def try_(
         server_url="https://gitlab.example.com",
         project="fargate/try",
         image=image and _checked(image),
-        services=[_checked(service) for service in services],
+        services=given_services,
         variables=variables,
     )
     attempt = _Attempt(_driver_flags(flags), job, shell, images=bool(image))
@@ -136,6 +155,8 @@ class _Attempt:
 
     async def run(self, config: Path | None) -> Result:
         """Run the job on what the configuration describes, or on an embedded Fargate."""
+        # By its name the driver knows it, and `fargate reap` that it is gone (owner.py).
+        Path("/proc/self/comm").write_text(owner.TRY, "ascii")
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

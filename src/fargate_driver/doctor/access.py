@@ -174,13 +174,15 @@ def _region(aws: Aws, config: Settings, access: Access) -> Finding:
         if value.startswith("arn:") and parts[3] != region:
             found = f"Region is {region}, and {key} is in {parts[3]}"
             access.blocked = access.blocked or "Region is wrong"
-            return wrong("region", found, f"set Region to {parts[3]}, or name another {key}")
+            return wrong(
+                "region", found, f'set [Fargate] Region = "{parts[3]}", or name another {key}'
+            )
     place = aws.target.endpoint_url or "AWS"
     known = region in aws.regions
     unreachable = access.tasks is not None and not access.tasks.code
     if not known and (unreachable or aws.target.endpoint_url):
         close = get_close_matches(region, aws.regions, n=1)
-        mend = f"did you mean {close[0]}?" if close else "see `aws ec2 describe-regions`"
+        mend = f'did you mean [Fargate] Region = "{close[0]}"?' if close else "see [Fargate] Region"
         access.blocked = access.blocked or f"there is no region {region}"
         return wrong("region", f"no region of AWS is named {region}", mend)
     if access.blocked:

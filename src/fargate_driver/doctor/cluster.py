@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     from fargate_driver.settings import Settings
 
 _FARGATE = {"FARGATE", "FARGATE_SPOT"}
-_STRATEGY = (
-    "`aws ecs put-cluster-capacity-providers --cluster {} --capacity-providers FARGATE FARGATE_SPOT"
-    " --default-capacity-provider-strategy capacityProvider=FARGATE,weight=1`"
-)
 
 
 def look(aws: Aws, config: Settings, tasks: CallError | None) -> Iterator[Finding]:
@@ -31,7 +27,8 @@ def look(aws: Aws, config: Settings, tasks: CallError | None) -> Iterator[Findin
     missing = wrong(
         "cluster",
         f"there is no cluster {name} in {config.fargate.region} of this account",
-        "see [Fargate] Cluster and Region, and `aws ecs list-clusters`",
+        "set [Fargate] Cluster to one of those that `aws ecs list-clusters --region"
+        f" {config.fargate.region}` shows, or set Region",
     )
     try:
         answer = aws.call("ecs:DescribeClusters", clusters=[name])
@@ -50,7 +47,10 @@ def look(aws: Aws, config: Settings, tasks: CallError | None) -> Iterator[Findin
         return
     cluster = answer["clusters"][0]
     if cluster["status"] != "ACTIVE":
-        yield wrong("cluster", f"{name} is {cluster['status']}", "create it again, or name another")
+        mend = (
+            f"`aws ecs create-cluster --cluster-name {name}`, or set [Fargate] Cluster to another"
+        )
+        yield wrong("cluster", f"{name} is {cluster['status']}", mend)
         yield unchecked("capacity", "the cluster isn't active")
         return
     yield ok("cluster", f"{name} is ACTIVE, {cluster['runningTasksCount']} tasks run")
@@ -74,7 +74,7 @@ def _capacity(config: Settings, cluster: dict[str, Any]) -> Finding:
             "capacity",
             f"[[Capacity]] names {', '.join(absent)}, which {name} doesn't have"
             f" (it has {', '.join(attached) or 'none'})",
-            _STRATEGY.format(name),
+            f"{_provide(config, cluster)}, or take them out of fargate.toml",
         )
     if asked:
         return ok(
@@ -86,12 +86,30 @@ def _capacity(config: Settings, cluster: dict[str, Any]) -> Finding:
             "capacity",
             f"{name} has no default capacity provider strategy, and the configuration no"
             " [[Capacity]]: ECS would look for EC2 instances",
-            f"{_STRATEGY.format(name)}, or list [[Capacity]] in fargate.toml",
+            f"{_provide(config, cluster)}, or add [[Capacity]] with"
+            ' LaunchType = "FARGATE" to fargate.toml',
         )
     if not _FARGATE.intersection(strategy):
         return wrong(
             "capacity",
             f"the default capacity provider strategy is {', '.join(strategy)}: not Fargate's",
-            'list [[Capacity]] with Provider = "FARGATE" in fargate.toml',
+            'add [[Capacity]] with LaunchType = "FARGATE" to fargate.toml',
         )
     return ok("capacity", f"default strategy: {', '.join(strategy)}")
+
+
+def _provide(config: Settings, cluster: dict[str, Any]) -> str:
+    """The command that adds what is missing: it replaces all that the cluster has."""
+    asked = [entry.provider for entry in config.capacity if entry.provider]
+    providers = dict.fromkeys([*cluster.get("capacityProviders", []), *asked, *sorted(_FARGATE)])
+    strategy = cluster["defaultCapacityProviderStrategy"] or [{"capacityProvider": "FARGATE"}]
+    items = [
+        f"capacityProvider={item['capacityProvider']},weight={item.get('weight', 1)},"
+        f"base={item.get('base', 0)}"
+        for item in strategy
+    ]
+    return (
+        f"`aws ecs put-cluster-capacity-providers --region {config.fargate.region} --cluster"
+        f" {config.fargate.cluster} --capacity-providers {' '.join(providers)}"
+        f" --default-capacity-provider-strategy {' '.join(items)}`"
+    )

@@ -50,7 +50,9 @@ def exists(described: dict[str, Any] | CallError, name: str, key: str) -> Findin
     check = "task-definition" if key == "TaskDefinition" else "base-task-definition"
     if isinstance(described, CallError):
         if described.code == "ClientException":
-            mend = f"see {key}, Region, and `aws ecs list-task-definitions`"
+            mend = (
+                f"set {key} to one of those that `aws ecs list-task-definitions` shows, or Region"
+            )
             return wrong(check, f"there is no task definition {name}", mend)
         return unchecked(check, described.why)
     revision = f"{described['family']}:{described['revision']}"
@@ -138,7 +140,7 @@ def _container(container: dict[str, Any], config: Settings) -> Iterator[Finding]
     elif ports & _USUAL_SSH:
         other = min(ports & _USUAL_SSH)
         found = f"[SSH] Port is {port}, and the container's port is {other}"
-        yield wrong("ssh-port", found, f"set Port = {other}, or let sshd listen on {port}")
+        yield wrong("ssh-port", found, f"set [SSH] Port = {other}, or let sshd listen on {port}")
     else:
         # In the network mode awsvpc every port is open, named or not.
         yield unchecked("ssh-port", f"the container doesn't name port {port}, and need not")
@@ -147,7 +149,11 @@ def _container(container: dict[str, Any], config: Settings) -> Iterator[Finding]
             yield ok("health-check", "there is one, and WaitForHealthy waits for it")
         else:
             found = "WaitForHealthy is true, but the container has no healthCheck: jobs never start"
-            yield wrong("health-check", found, f"set it to false, or {_REVISE} with a healthCheck")
+            yield wrong(
+                "health-check",
+                found,
+                f"set WaitForHealthy = false, or {_REVISE} with a healthCheck",
+            )
 
 
 def _roles(described: dict[str, Any]) -> Finding:

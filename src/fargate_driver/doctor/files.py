@@ -67,7 +67,6 @@ def _price_file(path: Path, *, named: bool) -> Iterator[Finding]:
             return
         count = len(prices.read(path))
     except (prices.PriceFileError, OSError) as error:
-        mend = f"remove it, or have it written again: {update}"
-        yield wrong(check, f"[Costs] PriceFile: {error}", mend)
+        yield wrong(check, f"[Costs] PriceFile: {error}", f"{update}, or remove it")
         return
     yield ok(check, f"{path}: {count} prices")

@@ -51,7 +51,7 @@ def look(aws: Aws, base: dict[str, Any] | CallError, config: Settings) -> Iterat
     elif _ECR.match(str(config.helper_image)) or images.registry_credentials:
         yield wrong(
             "execution-role",
-            "there is none, and HelperImage in ECR or RegistryCredentials need one",
+            "no execution role, which HelperImage in ECR or RegistryCredentials needs",
             "set [Images] ExecutionRole to a role with AmazonECSTaskExecutionRolePolicy",
         )
 
@@ -87,5 +87,5 @@ def _architecture(base: dict[str, Any], config: Settings) -> Iterator[Finding]:
             "architecture",
             f"[Images] Architecture is {wanted}, and BaseTaskDefinition is for {given}: its further"
             " containers would not start",
-            f'set Architecture = "{given}", or name another BaseTaskDefinition',
+            f'set [Images] Architecture = "{given}", or name another BaseTaskDefinition',
         )

@@ -34,7 +34,7 @@ def look(aws: Aws, config: Settings) -> Iterator[Finding]:
         yield subnets(found)
     except CallError as error:
         if error.code.startswith("InvalidSubnetID"):
-            mend = "see [Fargate] Subnet, Region, and `aws ec2 describe-subnets`"
+            mend = "set [Fargate] Subnet to some that `aws ec2 describe-subnets` shows, or Region"
             yield wrong("subnets", error.message, mend)
         else:
             yield unchecked("subnets", error.why)
@@ -42,7 +42,10 @@ def look(aws: Aws, config: Settings) -> Iterator[Finding]:
         groups = reading.result()["SecurityGroups"]
     except CallError as error:
         if error.code.startswith("InvalidGroup"):
-            mend = "see [Fargate] SecurityGroup, and `aws ec2 describe-security-groups`"
+            mend = (
+                "set [Fargate] SecurityGroup to some that `aws ec2 describe-security-groups` shows,"
+                " or Region"
+            )
             yield wrong("security-groups", error.message, mend)
         else:
             yield unchecked("security-groups", error.why)
@@ -59,17 +62,15 @@ def subnets(found: list[dict[str, Any]]) -> Finding:
     """
     vpcs = sorted({subnet["VpcId"] for subnet in found})
     if len(vpcs) > 1:
-        mend = "name subnets of one VPC: that of the security groups"
+        mend = "name subnets of one VPC in [Fargate] Subnet: that of the security groups"
         return wrong("subnets", f"they are in several VPCs: {', '.join(vpcs)}", mend)
     free = {subnet["SubnetId"]: int(subnet["AvailableIpAddressCount"]) for subnet in found}
-    told = ", ".join(
-        f"{subnet['SubnetId']} ({subnet['AvailabilityZone']}): {free[subnet['SubnetId']]} free"
-        for subnet in found
-    )
+    zones = {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in found}
+    told = ", ".join(f"{name} ({zones[name]}): {count} free" for name, count in free.items())
     full = [name for name, count in free.items() if count == 0]
     if full:
-        mend = "name further subnets, or larger ones: each task takes an address"
-        return wrong("subnets", f"no free address in {', '.join(full)} ({told})", mend)
+        mend = "name larger subnets in [Fargate] Subnet: each task takes an address"
+        return wrong("subnets", f"no free address is left in {', '.join(full)}", mend)
     return ok("subnets", f"in {vpcs[0]}: {told}")
 
 
@@ -86,7 +87,7 @@ def security_groups(
     vpcs = {group["VpcId"] for group in groups} | {subnet["VpcId"] for subnet in subnets_found}
     names = ", ".join(group["GroupId"] for group in groups)
     if len(vpcs) > 1:
-        mend = "name security groups of the subnets' VPC"
+        mend = "name security groups of the subnets' VPC in [Fargate] SecurityGroup"
         return wrong(
             "security-groups", f"they are in several VPCs: {', '.join(sorted(vpcs))}", mend
         )
@@ -97,7 +98,8 @@ def security_groups(
             return wrong(
                 "security-groups",
                 f"{names} let nobody reach port {port}",
-                f"add an ingress rule: TCP {port} from this host, or from its security group",
+                f"`aws ec2 authorize-security-group-ingress --group-id {groups[0]['GroupId']}"
+                f" --protocol tcp --port {port} --source-group` and this host's group",
             )
         networks = [ip_network(one["CidrIp"]) for rule in rules for one in rule.get("IpRanges", [])]
         others = [

@@ -128,7 +128,7 @@ def _key(place: str) -> Finding:
 
 def _leftovers(directory: Path) -> Finding:
     try:
-        dead = sweep.find(str(directory))
+        dead = sweep.find(str(directory)).dead
     except (DriverError, OSError) as error:
         return unchecked("leftovers", str(error))
     if not dead:

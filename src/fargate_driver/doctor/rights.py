@@ -111,7 +111,8 @@ def _judge(action: str, error: CallError | None) -> Finding:
     if denial.explicit:
         mend = f"{denial.explicit} forbids it{who}: an Allow elsewhere doesn't help"
     else:
-        mend = f"allow {action}{who}, as docs/doctor.md shows"
+        what = f" on {denial.resource}" if denial.resource else ""
+        mend = f"allow {action}{what}{who}, as docs/iam.md shows"
     return wrong(action, f"not allowed: {error.message}", mend)
 
 

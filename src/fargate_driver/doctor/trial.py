@@ -94,7 +94,8 @@ def _environment(folder: Path) -> RunnerEnvironment:
 def _use(config: Settings, env: RunnerEnvironment, directory: str, took: dict[str, float]) -> str:
     """Start the task and run a line; what was wrong with the line, "" for nothing."""
     begun = time.monotonic()
-    owner = owner_of_this_call(env.tmpdir, _TIMEOUT + config.fargate.start_timeout)
+    longest = _TIMEOUT + config.fargate.start_timeout
+    owner = owner_of_this_call(env.tmpdir, longest, runner=os.getpid())
     with lock.for_prepare(directory):
         prepare.start(asked.read(config, env), job.load(env), directory, owner)
     started = time.monotonic()

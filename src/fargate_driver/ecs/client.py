@@ -98,8 +98,8 @@ class Ecs:
     def tasks_of_conflict(self, error: EcsError) -> list[str]:
         """ARNs of the tasks that a ConflictException names (API_RunTask, Errors)."""
         answer = getattr(error.__cause__, "response", {})
-        arns: list[str] = answer.get("resourceIds") or []
-        return arns
+        arns = answer.get("resourceIds")
+        return [arn for arn in arns if isinstance(arn, str)] if isinstance(arns, list) else []
 
     def describe_task(self, task_arn: str) -> dict[str, Any] | None:
         """Call DescribeTasks for one task.
@@ -167,11 +167,11 @@ class Ecs:
                 return
             raise
 
-    def list_tasks(self, started_by: str) -> list[str]:
+    def list_tasks(self, **filters: str) -> list[str]:
         """Call ListTasks, which the default IAM policy need not allow.
 
         Args:
-            started_by: RunTask's startedBy; ListTasks matches it exactly.
+            filters: such as startedBy, RunTask's own, or family; ListTasks matches them exactly.
 
         Returns:
             ARNs of the tasks that are to run (desiredStatus RUNNING).
@@ -180,7 +180,7 @@ class Ecs:
             EcsError: the call failed.
         """
         arns: list[str] = []
-        parameters = {"cluster": self.target.cluster, "startedBy": started_by}
+        parameters = {"cluster": self.target.cluster, **filters}
         while True:
             answer = self._call(self._ecs.list_tasks, "ListTasks", parameters)
             arns += answer["taskArns"]

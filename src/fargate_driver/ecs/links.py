@@ -7,8 +7,10 @@ _DOMAINS = {
     "aws-cn": "{region}.console.amazonaws.cn",
     "aws-us-gov": "{region}.console.amazonaws-us-gov.com",
 }
-"""The console of each partition that has a public one
-(https://docs.aws.amazon.com/general/latest/gr/mgmt-console.html)."""
+"""The console of each partition that has a public one. That of `aws` is in
+https://docs.aws.amazon.com/general/latest/gr/mgmt-console.html, that of `aws-cn` in the links which
+https://github.com/aws-actions/amazon-ecs-deploy-task-definition prints; that of `aws-us-gov` is
+nowhere in AWS's documentation, but as its users link to it."""
 
 
 def task_page(task_arn: str, cluster: str) -> str | None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
+import signal
 import sys
 import tempfile
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fargate_driver.local.runtimes.inside.kernel import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,6 +52,7 @@ async def embedded_fargate(*, images: bool) -> AsyncIterator[Path]:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=partial(_end_with, os.getpid()),
         )
         try:
             await _wait_until_ready(process)
@@ -57,6 +63,13 @@ async def embedded_fargate(*, images: bool) -> AsyncIterator[Path]:
             await _end(process)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _end_with(parent: int) -> None:
+    """Have this process told to end when its parent is killed, which tells nobody anything."""
+    die_with_parent(signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _wait_until_ready(process: asyncio.subprocess.Process) -> None:

@@ -149,7 +149,7 @@ def describe(
     project: str = "group/project",
     after_script: Sequence[str] = (),
     image: str | None = None,
-    services: Sequence[str] = (),
+    services: Sequence[str | Mapping[str, Any]] = (),
     variables: Sequence[Variable] = (),
     sources: Sources | None = None,
     cache: Sequence[Mapping[str, Any]] = (),
@@ -168,7 +168,7 @@ def describe(
         project: The project's path, GROUP/NAME.
         after_script: Commands to run after the script, whatever became of it.
         image: The name of the job's `image:`.
-        services: The names of its `services:`.
+        services: Its `services:`, by name or as the job response has them.
         variables: The user's variables.
         sources: What to fetch; without it the job has none (GIT_STRATEGY none).
         cache: Caches as the job response has them.
@@ -214,7 +214,11 @@ def describe(
         "runner_info": {"timeout": timeout},
         "variables": [variable.as_response() for variable in (*predefined, *variables)],
         "steps": steps,
-        "services": [{"name": service, "executor_opts": executor_opts} for service in services],
+        "services": [
+            {"executor_opts": executor_opts}
+            | ({"name": service} if isinstance(service, str) else dict(service))
+            for service in services
+        ],
         "artifacts": list(artifacts),
         "cache": list(cache),
         "credentials": [],

@@ -84,6 +84,10 @@ def load(flags: Flags, env: RunnerEnvironment | None = None) -> Loaded:
     if job_mistakes or not settings:
         raise JobConfigurationError("\n".join(job_mistakes))
     warnings = [*document.skipped, *keys.warnings]
+    if settings.fargate.use_public_ip and not settings.fargate.enable_public_ip:
+        # The Go driver takes it, so files have it.
+        where = keys.where("Fargate", "UsePublicIP")
+        warnings.append(f"{where}: ignored: without EnablePublicIP a task has no public address")
     return Loaded(settings, document.path, warnings, _doubled(env) if env else [])
 
 

@@ -61,8 +61,9 @@ class Fargate(Section):
     use_public_ip: bool | None = key(
         "UsePublicIP",
         "Connect to the task's public address instead of its private one. "
-        "Where absent, as EnablePublicIP says.",
-        "true (together with EnablePublicIP = true) or false",
+        "Where absent, as EnablePublicIP says; without EnablePublicIP a task has none, and true is "
+        "ignored.",
+        "true or false",
         None,
     )
     platform_version: Annotated[str, values.matching(values.PLATFORM_VERSION)] | None = key(
@@ -147,17 +148,10 @@ class Fargate(Section):
         default=False,
     )
 
-    @field_validator("use_public_ip")
-    @classmethod
-    def _needs_public_ip(cls, value: bool | None, info: ValidationInfo) -> bool | None:
-        if value and info.data.get("enable_public_ip") is False:
-            raise ValueError("is true, but without EnablePublicIP a task has no public address")
-        return value
-
     @property
     def connects_to_public_ip(self) -> bool:
         """Whether SSH goes to the task's public address."""
-        return self.enable_public_ip if self.use_public_ip is None else self.use_public_ip
+        return self.enable_public_ip and self.use_public_ip is not False
 
 
 class Capacity(Section):

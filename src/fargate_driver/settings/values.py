@@ -133,9 +133,9 @@ def metrics_file(value: Any) -> Path:
 
 
 def level(value: str) -> str:
-    """One of LEVELS in any letter case; `warn` is a warning."""
+    """One of LEVELS in any letter case, or another name that the Go driver's log has for one."""
     lower = value.lower()
-    lower = "warning" if lower == "warn" else lower
+    lower = {"warn": "warning", "trace": "debug"}.get(lower, lower)
     if lower not in LEVELS:
         raise ValueError(f"{shown(value)} is no level")
     return lower

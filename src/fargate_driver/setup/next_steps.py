@@ -24,7 +24,8 @@ def of(plan: Plan, directory: Path) -> list[str]:
     where = shlex.quote(str(directory))
     steps = [*_before(plan, where), *_deploy(plan, where), *_image(plan)]
     if plan.manager in ("ec2", "fargate"):
-        steps.append([f"The runner {plan.name!r} comes online in GitLab by itself."])
+        text = "comes online in GitLab by itself; its files are in what was deployed."
+        steps.append([f"The runner {plan.name!r} {text}"])
     else:
         steps += _own_host(plan)
     lines = []
@@ -75,7 +76,7 @@ def _image(plan: Plan) -> list[list[str]]:
                 f"docker push {plan.job_image}",
             ]
         ]
-    text = f"Build and push the tools image, {plan.helper_image}; this prints how:"
+    text = f"Build and push the tools image, {plan.helper_image}, that every job needs:"
     command = "fargate helper-image"
     if repository := plan.own_repository(plan.helper_image):
         command += f" --region {plan.region} --account {plan.account} --repository {repository}"
@@ -105,8 +106,10 @@ def _own_host(plan: Plan) -> list[list[str]]:
     if plan.infrastructure != "none":
         steps += [
             ["Write the output TasksSecurityGroup into fargate.toml, as SecurityGroup."],
-            ["Give gitlab-runner's host the outputs ManagerPolicy and ManagerSecurityGroup."],
+            ["Attach the output ManagerPolicy to the role of gitlab-runner's host."],
         ]
+        if plan.public_ip != "ssh":
+            steps.append(["Add the output ManagerSecurityGroup to the host's network interface."])
     return [
         *steps,
         [f"Copy fargate.toml to {plan.config_path} on gitlab-runner's host."],

@@ -94,9 +94,9 @@ def _statements(features: Features, scope: Scope) -> Iterator[dict[str, Any]]:
             [tasks],
             {"StringEquals": {"ecs:CreateAction": "RunTask"}},
         )
-    if features.wide_reap:
+    if features.wide_reap or features.prune:
         # "*": its only resource type is container instances, which Fargate has none of.
-        yield _allow("FindLostTasks", ["ecs:ListTasks"], ["*"], in_cluster)
+        yield _allow("FindTasks", ["ecs:ListTasks"], ["*"], in_cluster)
     if features.images or features.logs:
         # "*": AWS can't limit it.
         yield _allow("ReadTaskDefinitions", ["ecs:DescribeTaskDefinition"], ["*"])

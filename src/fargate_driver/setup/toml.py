@@ -80,7 +80,8 @@ def runner_config(plan: Plan, token: str = "PUT-THE-TOKEN-HERE") -> str:  # noqa
         token: The runner's authentication token, or an expression for it.
     """
     lines = [
-        "# For gitlab-runner's config.toml, by `fargate init`; the token is the runner's, glrt-…",
+        # No backquotes: a manager's script has it where a shell reads it.
+        "# For gitlab-runner's config.toml, by fargate init; the token is the runner's, glrt-…",
         "[[runners]]",
         _line("name", plan.name, indent=2),
         _line("url", plan.gitlab_url, indent=2),

@@ -56,6 +56,7 @@ class Asked:
         config: the same.
         images: the same as `job_images`.
         chosen: what the job's author chose, for the verdict (values of verdict.Chosen).
+        definition: the task definition as far as it is known, once it is resolved.
     """
 
     def __init__(self, config: Settings, job_images: JobImages | None, chosen: Choices) -> None:
@@ -67,8 +68,8 @@ class Asked:
         self.chosen = config.chosen_by_job | ({"image"} if own else set())
         self._choices = chosen
         self._definitions: definitions.Definitions | None = None
-        self._content: dict[str, Any] = {}
-        self._definition: str | None = None
+        self.definition: dict[str, Any] = {}
+        self._name: str | None = None
 
     def resolve(self, ecs: Ecs, deadline: float) -> None:
         """Find the derived task definition, or register it.
@@ -89,7 +90,7 @@ class Asked:
         elif self._choices.cpu or self._choices.memory:
             name = self.config.fargate.task_definition
             try:
-                self._content = known.base(name, tags=False).content
+                self.definition = known.base(name, tags=False).content
             except EcsError as error:
                 warn(
                     f"FARGATE_CPU and FARGATE_MEMORY: where the container has limits of its own,"
@@ -102,11 +103,11 @@ class Asked:
         base = known.base(name, tags=self.config.fargate.propagate_tags) if name else None
         if base and (lost := base.lost(self.config.fargate.container_name)):
             _LOGGER.warning("[Images] BaseTaskDefinition %s: not kept: %s", name, lost)
-        self._content = derive.derive(self.config, job_images, self._choices.architecture, base)
-        self._definition = known.find(self._content)
+        self.definition = derive.derive(self.config, job_images, self._choices.architecture, base)
+        self._name = known.find(self.definition)
         self._definitions = known
         if (took := time.monotonic() - begun) > _WORTH_A_WORD:
-            say(f"the task definition {self._definition} was found after {took:.0f} s")
+            say(f"the task definition {self._name} was found after {took:.0f} s")
 
     def is_gone(self, error: EcsError) -> bool:
         """Whether a launch failed since somebody deregistered the derived task definition.
@@ -116,11 +117,11 @@ class Asked:
         Args:
             error: what ended the launch.
         """
-        if not (self._definitions and self._definition):
+        if not (self._definitions and self._name):
             return False
         if not definitions.is_gone(error):
             return False
-        self._definitions.forget(self._definition)
+        self._definitions.forget(self._name)
         return True
 
     def named(self, chosen: str) -> str:
@@ -166,13 +167,13 @@ class Asked:
             JobConfigurationError: it is more than RunTask takes, or no size that Fargate has.
         """
         # Where nothing is known of the task definition, a job that chose CPU or memory chose both.
-        size = [int(self._content.get(key, 0)) for key in ("cpu", "memory")]
+        size = [int(self.definition.get(key, 0)) for key in ("cpu", "memory")]
         task = self._choices.overrides(*size)
         limits = self._limits(task)
         if not self.images:
             return {"overrides": task, "limits": limits}
         found = overrides(self.config, self.images, public_key, lifetime, task=task, limits=limits)
-        return {"definition": self._definition, "overrides": found}
+        return {"definition": self._name, "overrides": found}
 
     def _limits(self, task: dict[str, Any]) -> dict[str, int]:
         """Those of the job's container, as far as the size of its task changes them."""
@@ -180,7 +181,7 @@ class Asked:
             return {}
         name = self.config.fargate.container_name
         try:
-            return fitted(self._content, name, int(task["cpu"]), int(task["memory"]))
+            return fitted(self.definition, name, int(task["cpu"]), int(task["memory"]))
         except NoRoomError as error:
             raise JobConfigurationError(
                 f"variables FARGATE_CPU and FARGATE_MEMORY: {error}"

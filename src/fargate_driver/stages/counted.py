@@ -8,7 +8,9 @@ from fargate_driver.metrics import record, results
 from fargate_driver.stages.ending import end_job
 
 
-def end_job_counted(directory: str, cause: str, status: str, *, reaped: bool = False) -> str:
+def end_job_counted(
+    directory: str, cause: str, status: str, *, reaped: bool = False, patience: float = 60.0
+) -> str:
     """End a job as `end_job` does, and count it where metrics are wanted of it.
 
     A job whose end fails is counted now, and not again when a later call ends it.
@@ -18,6 +20,7 @@ def end_job_counted(directory: str, cause: str, status: str, *, reaped: bool = F
         cause: why, for StopTask's reason.
         status: CI_JOB_STATUS, "" where unknown.
         reaped: whether nobody cleaned up.
+        patience: as `end_job` has it.
 
     Returns:
         What is wrong with the metrics, as one line; "" where nothing is.
@@ -28,7 +31,7 @@ def end_job_counted(directory: str, cause: str, status: str, *, reaped: bool = F
     left = results.load(directory)
     ended, problem = False, ""
     try:
-        end_job(directory, cause, "reaped" if reaped else status)
+        end_job(directory, cause, "reaped" if reaped else status, patience=patience)
         ended = True
     finally:
         if left:

@@ -5,6 +5,7 @@ cleanup does this, and so does prepare, for what an earlier try left and when it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -13,32 +14,26 @@ from typing import TYPE_CHECKING
 from fargate_driver import history, jobs, records
 from fargate_driver.ecs import pace
 from fargate_driver.ecs.client import Ecs
-from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
+from fargate_driver.ecs.errors import EcsError
 from fargate_driver.errors import DriverError
+from fargate_driver.jobs import RecordError
 from fargate_driver.stages import connecting
 
 if TYPE_CHECKING:
     from fargate_driver.records import JobRecord, Launch
 
-_PATIENCE = 60.0
-"""Seconds in which calls of AWS that are throttled or not served are tried again."""
 _LONGEST_REASON = 255
 """Characters of StopTask's reason that ECS is sure to keep; the API names no limit."""
-_STARTED_NOTHING = {
-    NO_TASK_STARTED,
-    "ClientException",
-    "ClusterNotFoundException",
-    "InvalidParameterException",
-    "PlatformTaskDefinitionIncompatibilityException",
-    "PlatformUnknownException",
-    "UnsupportedFeatureException",
-}
-"""Answers to a replayed RunTask that prove that the first one started nothing either. A refusal for
-other reasons, such as credentials that have expired since, proves nothing."""
 
 
 def end_job(
-    directory: str, cause: str, state: str = "", *, hurry: bool = False, again: bool = False
+    directory: str,
+    cause: str,
+    state: str = "",
+    *,
+    patience: float = 60.0,
+    hurry: bool = False,
+    again: bool = False,
 ) -> None:
     """Stop every task of a job, close its connection and remove its record.
 
@@ -49,6 +44,7 @@ def end_job(
         directory: the job's directory; one that is gone is fine.
         cause: why, for StopTask's reason.
         state: what became of the job, for the history.
+        patience: seconds in which calls of AWS that are throttled or not served are tried again.
         hurry: all must be over in 10 s.
         again: another try of the job comes, in the same directory and process.
 
@@ -65,7 +61,7 @@ def end_job(
     try:
         record = records.load(directory)
         if record:
-            _stop_tasks(record, cause, hurry=hurry)
+            _stop_tasks(record, cause, patience=patience, hurry=hurry)
         elif jobs.load_access(directory):
             lost = DriverError(
                 f"{directory}: the job's record was removed, so its task can't be stopped; where"
@@ -90,7 +86,7 @@ def end_job(
         raise lost
 
 
-def _stop_tasks(record: JobRecord, cause: str, *, hurry: bool) -> None:
+def _stop_tasks(record: JobRecord, cause: str, *, patience: float, hurry: bool) -> None:
     pending = [launch for launch in record.launches if not launch.refused]
     if not pending:
         return
@@ -100,12 +96,15 @@ def _stop_tasks(record: JobRecord, cause: str, *, hurry: bool) -> None:
         finder = Ecs(record.target, deadline=deadline, longest_attempt=6)
         stopper = Ecs(record.target, deadline=deadline, longest_attempt=3)
     else:
-        finder = stopper = Ecs(record.target, deadline=time.monotonic() + _PATIENCE)
+        # An answer may take longer than what is left to try again.
+        longest = min(60.0, 5 + patience)
+        deadline = time.monotonic() + patience
+        finder = stopper = Ecs(record.target, deadline=deadline, longest_attempt=longest)
     reason = " ".join(f"{record.description}: {cause}".split())[:_LONGEST_REASON]
     problems = []
     for launch in pending:
         try:
-            for task_arn in _tasks(finder, launch):
+            for task_arn in _tasks(finder, launch, record):
                 stopper.stop_task(task_arn, reason)
         except EcsError as e:
             what = launch.task_arn or "a task that may have been started"
@@ -114,25 +113,29 @@ def _stop_tasks(record: JobRecord, cause: str, *, hurry: bool) -> None:
         raise DriverError("\n".join(problems))
 
 
-def _tasks(ecs: Ecs, launch: Launch) -> list[str]:
+def _tasks(ecs: Ecs, launch: Launch, record: JobRecord) -> list[str]:
     """Find the tasks of a launch.
 
     The process that called RunTask may have died before it knew the answer: replaying the call
-    unchanged returns the same task, or starts one that the caller stops at once.
+    unchanged returns the same task, or starts one that the caller stops at once. No refusal of the
+    replay, whatever for, proves that the first call started nothing: ECS may look at rights,
+    parameters or capacity before it looks at the clientToken.
     """
     if launch.task_arn:
         return [launch.task_arn]
     if not launch.replayable:
         raise EcsError(
             "RunTask was called too long ago to be replayed; look for a task with startedBy"
-            f" {launch.request.get('startedBy')}",
+            f" {launch.request.get('startedBy')}, stop it, and remove {record.directory}",
             "RunTask",
         )
     try:
-        return [ecs.run_task(launch.request)["taskArn"]]
+        task_arn = launch.task_arn = str(ecs.run_task(launch.request)["taskArn"])
     except EcsError as e:
-        if e.code == "ConflictException":
-            return ecs.tasks_of_conflict(e)
-        if e.refused and e.code in _STARTED_NOTHING:
-            return []
+        if e.code == "ConflictException" and (named := ecs.tasks_of_conflict(e)):
+            return named
         raise
+    # Should it not be stopped now, it is known after the clientToken is forgotten.
+    with contextlib.suppress(RecordError):
+        record.save()
+    return [task_arn]

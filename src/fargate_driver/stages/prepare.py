@@ -24,6 +24,7 @@ from fargate_driver.ssh.errors import NoShellError
 from fargate_driver.stages import asked, connecting, lock, services, sweep
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
+from fargate_driver.stages.service_log import ServiceLog
 from fargate_driver.stages.starting import Starter
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def main(flags: Flags) -> int:
     _warn_if_others_may_write(loaded.settings)
     raise_on_sigterm()
     try:
-        _sweep(directory)
+        sweep.in_passing(directory)
         with lock.for_prepare(directory), Section("fargate_start", "starting the job's task"):
             _prepare(loaded.settings, this_job, directory, env)
         if loaded.settings.fargate.print_shell_command:
@@ -147,7 +148,8 @@ def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter
         watcher.look()
         starter.tell_phase("SSH", time.monotonic() - running)
         if wanted.images:
-            services.check(places[0].connection(address), wanted.images.services, watcher)
+            log = ServiceLog(starter.ecs.target, wanted.definition, str(task["taskArn"]))
+            services.check(places[0].connection(address), wanted.images.services, watcher, log)
         else:
             _say_what_is_missing(found[0])
 
@@ -187,21 +189,6 @@ def _warn_if_others_may_write(config: Settings) -> None:
             directory,
             directory,
         )
-
-
-def _sweep(directory: str) -> None:
-    """End what dead jobs of this host left; this job doesn't depend on it."""
-    try:
-        found = sweep.find(os.path.dirname(directory))
-    except DriverError:
-        return  # what is wrong with the directory is said when this job's own is made
-    for dead in found:
-        if dead.directory != directory:
-            _LOGGER.warning("%s: %s; ending what it left", dead.description, dead.why)
-            try:
-                sweep.end(dead)
-            except DriverError as e:
-                _LOGGER.error("%s: %s", dead.description, e)  # noqa: TRY400 - no traceback
 
 
 class _Waiting:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fargate_driver.ecs.watch import Watch
     from fargate_driver.gitlab.services import Service
     from fargate_driver.ssh.connection import Connection
+    from fargate_driver.stages.service_log import ServiceLog
 
 _PATIENCE = 30
 """Seconds that GitLab's executors wait for services by default
@@ -27,13 +28,16 @@ _ANSWER = 30.0
 """Seconds for the answer itself."""
 
 
-def check(connection: Connection, services: Sequence[Service], watcher: Watch) -> None:
+def check(
+    connection: Connection, services: Sequence[Service], watcher: Watch, log: ServiceLog
+) -> None:
     """Wait for the ports that the job wants to be awaited; warn about what isn't there.
 
     Args:
         connection: To the job's container.
         services: Of the job.
         watcher: Sees the task.
+        log: Shows what a service that failed wrote.
 
     Raises:
         DriverError: The connection was lost, or the task stopped.
@@ -54,14 +58,17 @@ def check(connection: Connection, services: Sequence[Service], watcher: Watch) -
     task = watcher.look() or {}
     containers = {one.get("name"): one for one in task.get("containers") or ()}
     for service, port in ports.items():
-        state = _state(containers.get(service.container, {}))
+        container = containers.get(service.container, {})
         if port in seen.silent:
-            say(
-                f"WARNING: service {service.name} doesn't listen at port {port} after {_PATIENCE} s"
-                f" (HEALTHCHECK_TCP_PORT): {state}"
+            warn(
+                f"service {service.name} doesn't listen at port {port} after {_PATIENCE} s"
+                f" (HEALTHCHECK_TCP_PORT): {_state(container)}"
             )
-        elif containers.get(service.container, {}).get("lastStatus") == "STOPPED":
-            warn(f"service {service.name} ended: {state}")
+        elif container.get("lastStatus") == "STOPPED":
+            warn(f"service {service.name} ended: {_state(container)}")
+        else:
+            continue
+        log.show(service.container)
     _warn_of_names(services, seen.unknown)
 
 
@@ -73,8 +80,8 @@ def _warn_of_names(services: Iterable[Service], unknown: frozenset[str]) -> None
         for alias in service.aliases
     ]
     if names:
-        say(
-            f"WARNING: not known in the job's container, which can't write /etc/hosts since it"
+        warn(
+            f"not known in the job's container, which can't write /etc/hosts since it"
             f" doesn't run as root: {', '.join(names)}; use 127.0.0.1 instead"
         )
 

@@ -97,7 +97,8 @@ class Starter:
                 from fargate_driver.ecs.again import again
                 from fargate_driver.ecs.verdict import Retry
 
-                if not renewed and isinstance(e, EcsError) and self._wanted.is_gone(e):
+                sure = isinstance(e, EcsError) and e.refused and self._wanted.is_gone(e)
+                if sure and not renewed:
                     renewed = True
                     self._wanted.resolve(self.ecs, self.deadline)
                     continue

@@ -229,9 +229,9 @@ resource "aws_launch_template" "manager" {
     }
   }
 
-  user_data = base64encode(<<-EOT
-    @{manager_script}
-  EOT
+  user_data = base64encode(<<EOT
+@{manager_script}
+EOT
   )
 }
 
@@ -301,9 +301,9 @@ resource "aws_ecs_task_definition" "manager" {
 }
 
 locals {
-  manager_script = <<-EOT
-    @{manager_script}
-  EOT
+  manager_script = <<EOT
+@{manager_script}
+EOT
 }
 
 resource "aws_ecs_service" "manager" {
