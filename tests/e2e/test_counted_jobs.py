@@ -127,11 +127,11 @@ def test_jobs_are_counted_and_billed(fargate: LocalFargate, tmp_path: Path) -> N
         line["msg"].rpartition("/")[2] for line in started
     ]
     # Whichever stage says it: prepare, and run of the job that was interrupted.
-    lost_ones = [line for line in lines if line["msg"].startswith("build_script: ")]
-    refusals = [line for line in lines if "it could not start" in line["msg"]]
-    assert (len(started), len(lost_ones), len(refusals)) == (3, 1, 3)
-    assert lost_ones[0]["task"] == started[2]["task"]
-    for line in (*started, *lost_ones, *refusals):
+    lost = [line for line in lines if line["msg"].startswith("build_script: ")]
+    denied = [line for line in lines if "it could not start" in line["msg"]]
+    assert (len(started), len(lost), len(denied)) == (3, 1, 3)
+    assert lost[0]["task"] == started[2]["task"]
+    for line in (*started, *lost, *denied):
         assert line["job"]
         assert line["pipeline"]
         assert line["project"] == PROJECT
