@@ -289,12 +289,18 @@ def test_a_task_that_is_started_all_the_same_is_stopped(patient: Patient) -> Non
 
 
 def test_rights_of_operators_are_never_missed(patient: Patient) -> None:
-    patient.deny("ListTasks")
+    options = {"awslogs-group": "g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p"}
+    log = {"logDriver": "awslogs", "options": options}
+    role = "arn:aws:iam::123456789012:role/execution"
+    patient.define(container={"logConfiguration": log}, executionRoleArn=role)
+    assert {one.check: one.status for one in patient.findings()}["logs:GetLogEvents"] is Status.OK
+    patient.deny("ListTasks", "GetLogEvents")
     patient.settings["Fargate"]["Tags"] = {"team": "a"}
     found = {one.check: one for one in patient.findings()}
     assert not [one for one in found.values() if one.status is Status.WRONG]
     assert "fargate reap" in found["ecs:ListTasks"].found
-    for action in ("ecs:ListTasks", "ecs:TagResource"):
+    assert "fargate logs" in found["logs:GetLogEvents"].found
+    for action in ("ecs:ListTasks", "ecs:TagResource", "iam:PassRole", "logs:GetLogEvents"):
         assert found[action].status is Status.UNCHECKED
 
 
