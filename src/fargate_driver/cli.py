@@ -30,6 +30,13 @@ def main(argv: list[str] | None = None) -> int:
     """
     _open_standard_streams()
     try:
+        return _main(argv)
+    finally:
+        _drop_what_cannot_be_written()
+
+
+def _main(argv: list[str] | None) -> int:
+    try:
         flags, words = parse(sys.argv[1:] if argv is None else argv)
         call = _stage_call(words)
     except UsageError as error:
@@ -49,6 +56,16 @@ def _open_standard_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Keep Python from making the exit code 120 where its last flush fails."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _stage_call(words: list[str]) -> tuple[str, list[str]] | None:
