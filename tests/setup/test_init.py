@@ -106,6 +106,8 @@ def test_the_end_of_input_writes_nothing(tmp_path: Path) -> None:
         ({**MADE, "token_secret": HOSTED["token_secret"]}, "--driver-package is needed"),
         ({**MADE, **HOSTED, "driver_package": "gitlab-fargate-driver"}, "--driver-package: 'git"),
         ({**MADE, **HOSTED, "public_ip": "ssh"}, "--public-ip: ssh is for a host"),
+        ({**MADE, **HOSTED, "region": "eu-west-1"}, "is of another region than eu-west-1"),
+        ({**THERE, "account": "210987654321"}, "is of another account than 210987654321"),
         ({**THERE, "limit": "0"}, "--limit: '0' is not allowed; allowed: a whole number from 1"),
         ({**THERE, "tags": "aws:x=y"}, "--tags: 'aws:x' starts with aws:"),
         ({**THERE, "endpoint_url": "http://u:p@h/"}, "--endpoint-url: "),
