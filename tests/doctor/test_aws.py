@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -247,6 +248,8 @@ def test_a_right_set_up_has_nothing_wrong(patient: Patient) -> None:
     assert found.pop("runner-config").status is not Status.WRONG
     assert {check: one.status for check, one in found.items() if one.status != Status.OK} == {}
     assert found.keys() >= {"configuration", "clock", "capacity", "leftovers", *_DEFAULT}
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    assert [check for check in found if f"`{check}`" not in page] == []
 
 
 def test_image_mode_that_is_right(patient: Patient) -> None:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver import __version__
+from fargate_driver.helper import image_tag
 from fargate_driver.setup import checks
 from fargate_driver.setup.plan import Plan, registry_of
 from fargate_driver.setup.question import Question
@@ -43,6 +44,10 @@ def _own_image(name: str, tag: str) -> Callable[[Answers], str | None]:
         return f"{registry_of(answers['account'], answers['region'])}/{folder}/{name}:{tag}"
 
     return default
+
+
+def _helper_image(answers: Answers) -> str | None:
+    return _own_image("fargate-helper", image_tag())(answers)
 
 
 def _job_image(answers: Answers) -> str | None:
@@ -93,7 +98,7 @@ QUESTIONS = (
         "helper_image",
         "Tools image, made with `fargate helper-image`",
         checks.image,
-        _own_image("fargate-helper", __version__),
+        _helper_image,
         lambda answers: bool(answers["images"]),
     ),
     Question(
