@@ -220,7 +220,11 @@ def test_only_what_aws_cannot_limit_is_a_wildcard() -> None:
         ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
     ],
 )
-def test_other_partitions(region: str, partition: str, suffix: str) -> None:
+def test_other_partitions(
+    region: str, partition: str, suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     found = plan(THERE, region=region, execution_role=f"arn:{partition}:iam::123456789012:role/x")
     assert found.scope.prefix == f"arn:{partition}:ecs:{region}:123456789012"
     assert str(found.helper_image).startswith(f"123456789012.dkr.ecr.{region}.{suffix}/")
+    assert application(flags(), ["helper-image", "--region", region]) == 0
+    assert f"registry=ACCOUNT.dkr.ecr.{region}.{suffix}\n" in capfd.readouterr().out
