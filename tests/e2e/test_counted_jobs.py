@@ -128,10 +128,10 @@ def test_jobs_are_counted_and_billed(fargate: LocalFargate, tmp_path: Path) -> N
     ]
     # Whichever stage says it: prepare, and run of the job that was interrupted.
     lost = [line for line in lines if line["msg"].startswith("build_script: ")]
-    refusals = [line for line in lines if "it could not start" in line["msg"]]
-    assert (len(started), len(lost), len(refusals)) == (3, 1, 3)
+    denied = [line for line in lines if "it could not start" in line["msg"]]
+    assert (len(started), len(lost), len(denied)) == (3, 1, 3)
     assert lost[0]["task"] == started[2]["task"]
-    for line in (*started, *lost, *refusals):
+    for line in (*started, *lost, *denied):
         assert line["job"]
         assert line["pipeline"]
         assert line["project"] == PROJECT

@@ -46,6 +46,10 @@ def _own_image(name: str, tag: str) -> Callable[[Answers], str | None]:
     return default
 
 
+def _helper_image(answers: Answers) -> str | None:
+    return _own_image("fargate-helper", image_tag())(answers)
+
+
 def _job_image(answers: Answers) -> str | None:
     if answers["images"]:
         return "public.ecr.aws/docker/library/debian:stable-slim"
@@ -94,7 +98,7 @@ QUESTIONS = (
         "helper_image",
         "Tools image, made with `fargate helper-image`",
         checks.image,
-        lambda answers: _own_image("fargate-helper", image_tag())(answers),
+        _helper_image,
         lambda answers: bool(answers["images"]),
     ),
     Question(
