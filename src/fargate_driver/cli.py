@@ -30,6 +30,13 @@ def main(argv: list[str] | None = None) -> int:
     """
     _open_standard_streams()
     try:
+        return _main(argv)
+    finally:
+        _drop_what_cannot_be_written()
+
+
+def _main(argv: list[str] | None) -> int:
+    try:
         flags, words = parse(sys.argv[1:] if argv is None else argv)
         call = _stage_call(words)
     except UsageError as error:
@@ -49,6 +56,16 @@ def _open_standard_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Keep Python from making the exit code 120 where its last flush fails."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _stage_call(words: list[str]) -> tuple[str, list[str]] | None:
@@ -87,8 +104,18 @@ def _run_stage(flags: Flags, stage: str, arguments: list[str]) -> int:
     try:
         code: int = import_module("fargate_driver.stages." + stage).main(flags, *arguments)
     except BaseException as error:  # noqa: BLE001 - Python's own exit code, 1, is a build failure
+        _hide_secrets()
         return _failed(explained(error, debug=flags.debug))
     return code
+
+
+def _hide_secrets() -> None:
+    """What went wrong may quote what the job asked for."""
+    try:
+        env = RunnerEnvironment.from_environ(os.environ)
+    except DriverError:
+        return
+    import_module("fargate_driver.gitlab.variables").hide_secrets(env)
 
 
 def _failed(error: DriverError) -> int:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
 
 from doctor.relay import Answer
-from fargate_driver.doctor import aws, render
+from fargate_driver.doctor import access, aws, render
 from fargate_driver.doctor.finding import Status
 from fargate_driver.doctor.plan import play
 from front_calls import flags
@@ -247,6 +249,8 @@ def test_a_right_set_up_has_nothing_wrong(patient: Patient) -> None:
     assert found.pop("runner-config").status is not Status.WRONG
     assert {check: one.status for check, one in found.items() if one.status != Status.OK} == {}
     assert found.keys() >= {"configuration", "clock", "capacity", "leftovers", *_DEFAULT}
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    assert [check for check in found if f"`{check}`" not in page] == []
 
 
 def test_image_mode_that_is_right(patient: Patient) -> None:
@@ -286,12 +290,18 @@ def test_a_task_that_is_started_all_the_same_is_stopped(patient: Patient) -> Non
 
 
 def test_rights_of_operators_are_never_missed(patient: Patient) -> None:
-    patient.deny("ListTasks")
+    options = {"awslogs-group": "g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p"}
+    log = {"logDriver": "awslogs", "options": options}
+    role = "arn:aws:iam::123456789012:role/execution"
+    patient.define(container={"logConfiguration": log}, executionRoleArn=role)
+    assert {one.check: one.status for one in patient.findings()}["logs:GetLogEvents"] is Status.OK
+    patient.deny("ListTasks", "GetLogEvents")
     patient.settings["Fargate"]["Tags"] = {"team": "a"}
     found = {one.check: one for one in patient.findings()}
     assert not [one for one in found.values() if one.status is Status.WRONG]
     assert "fargate reap" in found["ecs:ListTasks"].found
-    for action in ("ecs:ListTasks", "ecs:TagResource"):
+    assert "fargate logs" in found["logs:GetLogEvents"].found
+    for action in ("ecs:ListTasks", "ecs:TagResource", "iam:PassRole", "logs:GetLogEvents"):
         assert found[action].status is Status.UNCHECKED
 
 
@@ -332,6 +342,21 @@ def test_nobody_waits_long_for_an_endpoint_that_says_nothing(
         wrong = patient.wrong()
     assert list(wrong) == ["region"]
     assert f"no answer from {url} within 0.5 s" in wrong["region"]
+
+
+def test_nobody_waits_long_for_credentials(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "PATIENCE", 0.5)
+    waiting, profile = patient.directory / "waiting", patient.directory / "profile"
+    os.mkfifo(waiting)
+    profile.write_text(f"[default]\ncredential_process = sh -c 'read line < {waiting}'\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(profile))
+    wrong = patient.wrong()
+    with waiting.open("w"):  # the program goes on
+        pass
+    assert list(wrong) == ["credentials"], wrong
+    assert "their source gives none within 0.5 s" in wrong["credentials"]
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,17 @@ def test_a_log_that_cannot_be_written_ends_the_script(job: JobCalls) -> None:
     assert job.call("run", job.script(looking), "after_script").stdout == "looked\n"
 
 
+def test_a_log_that_nobody_needs_changes_no_verdict(job: JobCalls) -> None:
+    for code, expected in ((0, 0), (3, 1)):
+        script = job.script(f"echo out; exit {code}")
+        words = [*FARGATE, "--config", str(job.config), "custom", "run", script, "build_script"]
+        line = ["sh", "-c", 'exec "$@" 2>/dev/full', "sh", *words]
+        ran = subprocess.run(
+            line, env=job.environment, stdout=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+        assert (ran.returncode, ran.stdout) == (expected, "out\n")
+
+
 def test_a_reader_that_stalls_does_not_delay_a_cancel(job: JobCalls) -> None:
     with job.start("run", job.script("yes"), "build_script") as process:
         time.sleep(2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -94,6 +93,19 @@ def application(flags: Flags, words: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # no letter is worth a failure
+    try:
+        return _application(flags, words)
+    except click.ClickException as error:
+        say(_with_hint(error))
+        return error.exit_code
+    except click.Abort:
+        return 130  # as a shell reports an end by Ctrl-C
+    except Exception as error:  # noqa: BLE001 - a traceback is for --debug
+        say(_output_is_full(error) or str(explained(error, debug=flags.debug)))
+        return 2
+
+
+def _application(flags: Flags, words: list[str]) -> int:
     if words[:1] == ["--version"]:
         click.echo(f"fargate {__version__}")
         return 0
@@ -104,14 +116,8 @@ def application(flags: Flags, words: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
-    except click.ClickException as error:
-        say(_with_hint(error))
-        return error.exit_code
-    except click.Abort:
-        return 130  # as a shell reports an end by Ctrl-C
-    except Exception as error:  # noqa: BLE001 - a traceback is for --debug
-        say(_output_is_full(error) or str(explained(error, debug=flags.debug)))
-        return 2
+    if sys.stdout:  # None where descriptor 1 was closed
+        sys.stdout.flush()
     return result if isinstance(result, int) else 0
 
 
@@ -132,8 +138,6 @@ def _output_is_full(error: Exception) -> str:
     """The line about a standard output that takes nothing more; "" for other errors."""
     if not isinstance(error, OSError) or error.errno not in _FULL or error.filename:
         return ""
-    # What is still held back would fail once more at the interpreter's end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return f"the output can't be written: {error.strerror}"
 
 

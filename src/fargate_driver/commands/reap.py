@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from fargate_driver.settings import Settings
 
 _PATIENCE = 60.0
-"""Seconds in which calls of AWS that are throttled or not served are tried again."""
+"""Seconds in which calls of AWS that are throttled or not served are tried again, for all jobs
+together."""
+_LEAST = 5.0
+"""Seconds of it that each job has, however long those before it took."""
 _YOUNG = 300.0
 """Seconds for which a task without a record may be one whose record was just removed."""
 _CLOCKS = 60.0
@@ -46,10 +49,12 @@ def reap(flags: Flags, dry_run: bool) -> int:
     failed = bool(found.unclear)
     for problem in found.unclear.values():
         click.echo(f"passed over: {problem}", err=True)
+    deadline = time.monotonic() + _PATIENCE
     for dead in found.dead:
+        patience = max(deadline - time.monotonic(), _LEAST)
         tasks = ", ".join(dead.task_arns) or "no known task"
         try:
-            if not dry_run and not sweep.end(dead.directory):
+            if not dry_run and not sweep.end(dead.directory, patience=patience):
                 click.echo(f"left alone {dead.description}: another process is at it")
                 continue
             click.echo(f"{_verb('ended', dry_run)} {dead.description}: {dead.why} ({tasks})")
