@@ -265,6 +265,28 @@ def test_directories_of_others_are_not_opened(
     assert tmp_path.is_dir()
 
 
+@pytest.mark.root
+def test_a_task_is_stopped_although_its_record_cannot_be_removed(
+    fargate: LocalFargate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, unheard = orphan(fargate), orphan(fargate, known=False)
+    records = str(metadata(fargate))
+    mounts = [["mount", "--bind", records, records], ["mount", "-o", "remount,bind,ro", records]]
+    try:
+        for command in mounts:
+            if subprocess.run(command, capture_output=True, check=False).returncode:
+                pytest.skip("mounting is not allowed here")
+        assert reap(fargate) == 2
+    finally:
+        subprocess.run(["umount", records], capture_output=True, check=False)
+    said = capsys.readouterr().err
+    for one in (directory, unheard):
+        assert f"could not end job {one.name}: {one}: can't be emptied: Read-only file" in said
+    until(lambda: not fargate.alive())
+    assert reap(fargate) == 0
+    assert list(metadata(fargate).glob("[0-9]*")) == []
+
+
 def test_records_that_are_not_there_make_no_orphans(
     fargate: LocalFargate, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
