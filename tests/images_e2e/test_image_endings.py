@@ -57,6 +57,14 @@ def test_a_stage_goes_on_after_spots_warning_and_none_follows(
         assert lines[-1].count("SpotInterruption: Your Spot Task was interrupted.") == 1, str(run)
 
 
+def test_a_script_that_removes_its_image(fargate: LocalFargate, store: Path) -> None:
+    """As kaniko does between the stages of a build (docs/building-images.md): all but mounts."""
+    wipe = "busybox rm -rf /tmp /etc /bin 2>/dev/null; [ -e /tmp ] || echo wiped; exit 7"
+    run = run_job(fargate, image_job(store, "busybox", ["set +e", wipe]))
+    assert (run.result.status, run.result.exit_code) == ("script_failure", 7), str(run)
+    assert "wiped\n" in run.text, str(run)
+
+
 def test_lost_connections_to_both_containers(fargate: LocalFargate, store: Path) -> None:
     async def lose(run: Run) -> None:
         await run.log.shows("begun")
