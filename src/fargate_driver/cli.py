@@ -104,8 +104,18 @@ def _run_stage(flags: Flags, stage: str, arguments: list[str]) -> int:
     try:
         code: int = import_module("fargate_driver.stages." + stage).main(flags, *arguments)
     except BaseException as error:  # noqa: BLE001 - Python's own exit code, 1, is a build failure
+        _hide_secrets()
         return _failed(explained(error, debug=flags.debug))
     return code
+
+
+def _hide_secrets() -> None:
+    """What went wrong may quote what the job asked for."""
+    try:
+        env = RunnerEnvironment.from_environ(os.environ)
+    except DriverError:
+        return
+    import_module("fargate_driver.gitlab.variables").hide_secrets(env)
 
 
 def _failed(error: DriverError) -> int:

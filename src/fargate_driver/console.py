@@ -8,6 +8,8 @@ Colours and sections are for GitLab, which shows them whatever the runner's stde
 import os
 import time
 
+from fargate_driver import masking
+
 _YELLOW = "\033[0;33m"
 _BOLD_CYAN = "\033[36;1m"
 _RESET = "\033[0;m"
@@ -70,6 +72,6 @@ def _plain() -> bool:
 
 def _write(text: str) -> None:
     try:
-        os.write(2, text.encode("utf-8", "backslashreplace"))
+        os.write(2, masking.whole(text).encode("utf-8", "backslashreplace"))
     except OSError:
         return

@@ -5,7 +5,7 @@ The text of each is one line for a human being: what happened, where, and how to
 
 from __future__ import annotations
 
-import sys
+from fargate_driver.console import say
 
 
 class DriverError(Exception):
@@ -24,7 +24,9 @@ def explained(error: BaseException, *, debug: bool) -> DriverError:
         debug: whether to show the traceback as well.
     """
     if debug:
-        sys.excepthook(type(error), error, error.__traceback__)
+        import traceback  # noqa: PLC0415 - costs more than a stage
+
+        say("".join(traceback.format_exception(error)))
     if isinstance(error, DriverError):
         return error
     if not isinstance(error, Exception):

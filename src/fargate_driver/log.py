@@ -13,6 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from fargate_driver import masking
 from fargate_driver.console import say
 
 if TYPE_CHECKING:
@@ -111,7 +112,12 @@ class _Json(logging.Formatter):
         line = {"time": _time(record), "level": _level(record), "msg": record.getMessage()}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line | self.fields)
+        return json.dumps(
+            {
+                name: masking.whole(value) if isinstance(value, str) else value
+                for name, value in (line | self.fields).items()
+            }
+        )
 
 
 class _Text(logging.Formatter):
@@ -132,4 +138,5 @@ class _Text(logging.Formatter):
         # A record with line breaks in it could pass for another one.
         about = "".join(f" {name}={value}" for name, value in self.fields.items())
         start += about if self._stamped else ""
-        return f"{start} " + text.replace("\r", "\\r").replace("\n", "\\n")
+        line = f"{start} {text}".replace("\r", "\\r").replace("\n", "\\n")
+        return masking.whole(line)

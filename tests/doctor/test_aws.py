@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from doctor.relay import Answer
-from fargate_driver.doctor import aws, render
+from fargate_driver.doctor import access, aws, render
 from fargate_driver.doctor.finding import Status
 from fargate_driver.doctor.plan import play
 from front_calls import flags
@@ -289,12 +290,18 @@ def test_a_task_that_is_started_all_the_same_is_stopped(patient: Patient) -> Non
 
 
 def test_rights_of_operators_are_never_missed(patient: Patient) -> None:
-    patient.deny("ListTasks")
+    options = {"awslogs-group": "g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p"}
+    log = {"logDriver": "awslogs", "options": options}
+    role = "arn:aws:iam::123456789012:role/execution"
+    patient.define(container={"logConfiguration": log}, executionRoleArn=role)
+    assert {one.check: one.status for one in patient.findings()}["logs:GetLogEvents"] is Status.OK
+    patient.deny("ListTasks", "GetLogEvents")
     patient.settings["Fargate"]["Tags"] = {"team": "a"}
     found = {one.check: one for one in patient.findings()}
     assert not [one for one in found.values() if one.status is Status.WRONG]
     assert "fargate reap" in found["ecs:ListTasks"].found
-    for action in ("ecs:ListTasks", "ecs:TagResource"):
+    assert "fargate logs" in found["logs:GetLogEvents"].found
+    for action in ("ecs:ListTasks", "ecs:TagResource", "iam:PassRole", "logs:GetLogEvents"):
         assert found[action].status is Status.UNCHECKED
 
 
@@ -335,6 +342,21 @@ def test_nobody_waits_long_for_an_endpoint_that_says_nothing(
         wrong = patient.wrong()
     assert list(wrong) == ["region"]
     assert f"no answer from {url} within 0.5 s" in wrong["region"]
+
+
+def test_nobody_waits_long_for_credentials(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "PATIENCE", 0.5)
+    waiting, profile = patient.directory / "waiting", patient.directory / "profile"
+    os.mkfifo(waiting)
+    profile.write_text(f"[default]\ncredential_process = sh -c 'read line < {waiting}'\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(profile))
+    wrong = patient.wrong()
+    with waiting.open("w"):  # the program goes on
+        pass
+    assert list(wrong) == ["credentials"], wrong
+    assert "their source gives none within 0.5 s" in wrong["credentials"]
 
 
 @pytest.mark.parametrize(

@@ -115,10 +115,7 @@ LAUNCH = (
         result="system_failure",
         cleanup=2,
         tasks=0,
-        says=(
-            "RunTask failed: ServiceUnavailable: Try later.",
-            "a task that may have been started could not be stopped: RunTask failed: ",
-        ),
+        says=("RunTask failed: ServiceUnavailable: Try later.",),
         verdict="aws-failed",
         source=by.COMMON_ERRORS,
     ),

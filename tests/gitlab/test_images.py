@@ -268,7 +268,7 @@ def test_ports_that_clash(tmp_path: Path) -> None:
         return {"name": name, "variables": [variable("HEALTHCHECK_TCP_PORT", port)]}
 
     (line,) = refused(tmp_path, services=[service("a", "5432"), service("b", "5432")])
-    assert line.startswith("services: 'b' and a both listen at port 5432")
+    assert line.startswith("services: 'b' and 'a' both listen at port 5432")
     (line,) = refused(tmp_path, services=[service("a", "2222")])
     assert "'a' and the driver's SSH both listen at port 2222" in line
     (line,) = refused(tmp_path, services=[{"name": "a", "ports": [{"number": 2223}]}])

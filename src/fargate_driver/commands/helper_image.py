@@ -8,6 +8,7 @@ import click
 
 from fargate_driver.errors import DriverError
 from fargate_driver.helper import ToolsError, image_tag, source_directory
+from fargate_driver.setup.plan import registry_of
 
 # GitLab's tags: docs.gitlab.com/runner/configuration/advanced-configuration, "Helper image".
 _TEXT = """\
@@ -80,8 +81,16 @@ def helper_image(region: str, account: str, repository: str, tag: str | None) ->
             quoted=shlex.quote(str(directory)),
             region=shlex.quote(region),
             repository=shlex.quote(repository),
-            registry=shlex.quote(f"{account}.dkr.ecr.{region}.amazonaws.com"),
+            registry=shlex.quote(_registry(account, region)),
             tag=tag,
         ),
         nl=False,
     )
+
+
+def _registry(account: str, region: str) -> str:
+    try:
+        return registry_of(account, region)
+    except ValueError:
+        # A word that is to be filled in.
+        return f"{account}.dkr.ecr.{region}.amazonaws.com"

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
-from botocore.credentials import (
-    AssumeRoleCredentialFetcher,
-    DeferredRefreshableCredentials,
-)
+from botocore.credentials import AssumeRoleCredentialFetcher
 
+from fargate_driver.ecs.credentials import AssumedRole, hide
 from fargate_driver.ecs.endpoint import is_loopback
 from fargate_driver.ecs.errors import EcsError
 
@@ -46,7 +44,7 @@ def _session_for(target: Target) -> Any:
         if session.get_credentials() is None:
             session.set_credentials("local", "local")
     if target.assume_role:
-        source = session.get_credentials()
+        source = hide(session.get_credentials())
         if source is None:
             raise EcsError(
                 "no AWS credentials found to assume [Fargate] AssumeRole with: give the manager a"
@@ -61,15 +59,7 @@ def _session_for(target: Target) -> Any:
         )
         session = botocore.session.Session()
         session.set_config_variable("region", target.region)
-        session.register_component("credential_provider", _AssumedRole(fetcher))
+        session.register_component("credential_provider", AssumedRole(fetcher))
+    else:
+        hide(session.get_credentials())
     return session
-
-
-class _AssumedRole:
-    """What a botocore session takes its credentials from: the one role that was asked for."""
-
-    def __init__(self, fetcher: AssumeRoleCredentialFetcher) -> None:
-        self._fetcher = fetcher
-
-    def load_credentials(self) -> DeferredRefreshableCredentials:
-        return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, "assume-role")

@@ -277,11 +277,12 @@ class _Reader:
         images = self._config.images
         users = {images.ssh_port: "the driver's SSH", images.helper_ssh_port: "the driver's SSH"}
         for service in services:
+            name = shown(service.name)
             for port in service.ports:
-                other = users.setdefault(port, service.name)
-                if other is not service.name:
+                other = users.setdefault(port, name)
+                if other is not name:
                     self._mistakes.append(
-                        f"services: {shown(service.name)} and {other} both listen at port {port},"
+                        f"services: {name} and {other} both listen at port {port},"
                         " which all containers of a Fargate task share; give one another port"
                     )
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fargate_driver import masking
+from fargate_driver.errors import DriverError
+from fargate_driver.gitlab import job
 from fargate_driver.gitlab.job import field, table, text
 
 if TYPE_CHECKING:
@@ -24,6 +27,21 @@ _PREDEFINED = re.compile(r"(CI|GITLAB|FF|RUNNER|GIT|FARGATE)(_.*)?")
 _SHORTEST = 4
 """Characters from which a masked value is looked for in other texts. GitLab masks none below 8;
 values of `secrets:` have no such limit, but a shorter one would be found everywhere."""
+
+
+def hide_secrets(env: RunnerEnvironment) -> None:
+    """Keep the job's masked values, and its token, out of all that the driver says from now on.
+
+    Args:
+        env: The call's environment. A job response that can't be read is for others to report.
+    """
+    try:
+        response = job.response(env)
+    except DriverError:
+        response = None
+    given = field(response, "credentials")
+    passwords = [text(field(one, "password")) for one in (given if isinstance(given, list) else [])]
+    masking.learn(*Variables(response, env).secrets(), *passwords, env.variable("CI_JOB_TOKEN"))
 
 
 class Variables:
@@ -74,6 +92,10 @@ class Variables:
         names = (match[1] or match[2] for match in _REFERENCE.finditer(value))
         return next((n for n in names if n in self._masked and n not in self._files), None)
 
+    def secrets(self) -> set[str]:
+        """All that no text of the driver may show, as written and as filled in."""
+        return {secret for secrets in self._masked.values() for secret in secrets}
+
     def for_services(self) -> dict[str, str]:
         """The job's variables that services get: public ones, without predefined ones."""
         return {
@@ -96,7 +118,8 @@ class Variables:
 
     def _values(self, name: str, given: list[tuple[str, dict[str, Any]]]) -> set[str]:
         values = {text(variable.get("value")) for key, variable in given if key == name}
-        return values | {self._env.variable(name) or ""}
+        # Filled in as well: the runner's value may not be at hand.
+        return values | {self.expand(value) for value in values} | {self._env.variable(name) or ""}
 
 
 def _variables(response: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
+from fargate_driver import masking
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,14 +48,16 @@ PORTS = 65535
 
 
 def shown(value: object) -> str:
-    """A value for a message: quoted, on one line, bounded."""
+    """A value for a message: quoted, on one line, bounded, and without the job's secrets."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
         # Thousands of digits can't even be turned into text (sys.set_int_max_str_digits).
         return str(value) if value.bit_length() < 128 else "a number of that size"
-    text = repr(value[:50]) if isinstance(value, str) else str(value)
-    return text + ("…" if isinstance(value, str) and len(value) > 50 else "")
+    if not isinstance(value, str):
+        return str(value)
+    text = masking.parts(value)
+    return repr(text[:50]) + ("…" if len(text) > 50 else "")
 
 
 def kind(value: object) -> str:

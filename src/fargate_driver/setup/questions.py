@@ -252,6 +252,14 @@ QUESTIONS = (
 )
 
 
+# Parts of ARNs. ECS takes neither a role of another account nor a secret of another Region.
+_PLACES = (
+    ("execution_role", 4, "account"),
+    ("task_role", 4, "account"),
+    ("token_secret", 3, "region"),
+)
+
+
 def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None], Any]) -> Plan:
     """Take an answer for every question that matters.
 
@@ -278,6 +286,12 @@ def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None]
                 )
             except ValueError as error:
                 raise ValueError(f"{question.flag}: {error}") from None
+    for key, part, where in _PLACES:
+        arn = answers[key]
+        if arn and arn.split(":")[part] != answers[where]:
+            raise ValueError(
+                f"--{key.replace('_', '-')}: {arn} is of another {where} than {answers[where]}"
+            )
     if answers["public_ip"] == "ssh" and _hosted(answers):
         raise ValueError(
             "--public-ip: ssh is for a host outside of the VPC, and the one that is made is in it;"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fargate_driver import jobs
 from fargate_driver.errors import DriverError
-from fargate_driver.gitlab import exits
+from fargate_driver.gitlab import exits, variables
 from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.stages import left, lock, operator
 from fargate_driver.stages.cancel import ignore_sigterm
@@ -35,6 +35,7 @@ def main(flags: Flags) -> int:
     """
     ignore_sigterm()
     env = RunnerEnvironment.from_environ(os.environ)
+    variables.hide_secrets(env)
     job_id = env.variable("CI_JOB_ID") or ""
     directory = jobs.linked(env.tmpdir, job_id)
     if not directory:

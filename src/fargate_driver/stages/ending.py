@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fargate_driver import history, jobs, records
+from fargate_driver import history, jobs, masking, records
 from fargate_driver.ecs import pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
@@ -100,7 +100,8 @@ def _stop_tasks(record: JobRecord, cause: str, *, patience: float, hurry: bool) 
         longest = min(60.0, 5 + patience)
         deadline = time.monotonic() + patience
         finder = stopper = Ecs(record.target, deadline=deadline, longest_attempt=longest)
-    reason = " ".join(f"{record.description}: {cause}".split())[:_LONGEST_REASON]
+    # ECS shows it to others than those who may see the job.
+    reason = masking.whole(" ".join(f"{record.description}: {cause}".split()))[:_LONGEST_REASON]
     problems = []
     for launch in pending:
         try:

@@ -16,7 +16,7 @@ from fargate_driver.costs import task as task_costs
 from fargate_driver.ecs import watch
 from fargate_driver.ecs.errors import StartTimeoutError
 from fargate_driver.errors import DriverError, JobConfigurationError
-from fargate_driver.gitlab import exits, job
+from fargate_driver.gitlab import exits, job, variables
 from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.metrics import record, results
 from fargate_driver.owner import owner_of_this_call
@@ -57,6 +57,7 @@ def main(flags: Flags) -> int:
         DriverError: no usable task; what was started is stopped, or named by the error.
     """
     env = RunnerEnvironment.from_environ(os.environ)
+    variables.hide_secrets(env)
     loaded = settings.load(flags, env)
     this_job = job.load(env)
     log.setup(loaded.settings, this_job)

@@ -188,8 +188,10 @@ def _no_verdict(directory: str, connection: Connection, outcome: Outcome, patien
 
 def _say_to_all(flags: Flags, env: RunnerEnvironment, text: str) -> None:
     """Tell both the job's log and the operator's."""
+    from fargate_driver.gitlab import variables
     from fargate_driver.stages import operator
 
+    variables.hide_secrets(env)
     say(text)
     operator.tell(flags, env, text)
 
