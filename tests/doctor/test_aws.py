@@ -112,15 +112,25 @@ def _no_assuming(patient: Patient) -> None:
     patient.setenv("AWS_ENDPOINT_URL_STS", patient.fargate.url)
 
 
-def _subnets(change: Callable[[str], str]) -> Callable[[Patient], None]:
-    """Have DescribeSubnets find others than there are."""
+def _answer(operation: str, change: Callable[[str], str]) -> Callable[[Patient], None]:
+    """Have an answer of AWS's be another one."""
 
     def answer(called: str, found: Answer) -> Answer:
-        if called != "DescribeSubnets":
+        if called != operation:
             return found
-        return Answer(found.status, change(found.text.decode()).encode())
+        text = change(found.text.decode())
+        assert text != found.text.decode()
+        return Answer(found.status, text.encode())
 
     return lambda patient: patient.relay(answer)
+
+
+def _servers(found: str) -> str:
+    return re.sub('"capacityProvider": ?"FARGATE"', '"capacityProvider": "servers"', found)
+
+
+def _not_for_fargate(found: str) -> str:
+    return re.sub('("compatibilities": ?)\\[[^]]*', r'\1["EC2"', found)
 
 
 def _full(found: str) -> str:
@@ -173,6 +183,8 @@ def _other_port(patient: Patient) -> None:
         (_deleted_cluster, "cluster", "gone is INACTIVE"),
         (_cluster("bare"), "capacity", "bare has no default capacity provider strategy"),
         (_absent_provider, "capacity", "--capacity-providers FARGATE FARGATE_SPOT --default"),
+        (_answer("DescribeClusters", _servers), "capacity", "is servers: not Fargate's"),
+        (_answer("DescribeTaskDefinition", _not_for_fargate), "compatibility", "fit for EC2 only"),
         (_set("Fargate", "TaskDefinition", "job:9"), "task-definition", "no task definition job:9"),
         (_deregistered, "task-definition", "is INACTIVE"),
         (_set("Fargate", "ContainerName", "ci"), "container", 'ContainerName = "ci-coordinator"'),
@@ -228,8 +240,12 @@ def _other_port(patient: Patient) -> None:
         (_set("Fargate", "EndpointURL", "http://127.0.0.1:9"), "region", "Could not connect"),
         (_set("Fargate", "Subnet", "subnet-0abc"), "subnets", "'subnet-0abc' does not exist"),
         (_set("Fargate", "SecurityGroup", "sg-0abc"), "security-groups", "does not exist"),
-        (_subnets(_full), "subnets", "no free address is left in subnet-"),
-        (_subnets(_two_vpcs), "subnets", "in several VPCs: vpc-0abc, vpc-0fa46a7e10ca1f0a0"),
+        (_answer("DescribeSubnets", _full), "subnets", "no free address is left in subnet-"),
+        (
+            _answer("DescribeSubnets", _two_vpcs),
+            "subnets",
+            "in several VPCs: vpc-0abc, vpc-0fa46a7e10ca1f0a0",
+        ),
         (lambda patient: patient.relay(later=3600), "clock", "s behind AWS's"),
         (_closed_group, "security-groups", "let nobody reach port"),
     ],

@@ -220,7 +220,7 @@ def _doctor(patient: Patient, *words: str) -> subprocess.Popen[str]:
     patient.write()
     return subprocess.Popen(
         [*FARGATE, "--config", str(patient.config), "doctor", *words],
-        env=patient.fargate.environment,
+        env=patient.fargate.environment | {"TMPDIR": str(patient.directory)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -304,6 +304,8 @@ def test_run_that_is_cancelled(patient: Patient) -> None:
         stdout, _ = doctor.communicate(timeout=60)
     assert doctor.returncode == 1
     assert "cancelled" in stdout
+    assert list(patient.directory.glob("fargate-doctor-*")) == []
+    assert list((patient.directory / "records").glob("[0-9]*")) == []
 
 
 def test_run_that_is_killed_is_for_reap(patient: Patient) -> None:

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from driver_calls import JobCalls
 from e2e_jobs import new_job, run_job
 from gitlab_server import PROJECT
-from local_fargate import FARGATE, LATER
+from local_fargate import FARGATE, LATER, until
 from monitoring import expressions
 from promql import groupings, selectors, selects
 
@@ -152,6 +152,7 @@ def test_a_job_whose_end_fails_is_counted_once(fargate: LocalFargate, tmp_path: 
         assert samples(text_file, "fargate_tasks_alive") == [({}, 1)]
         log = (tmp_path / "driver.log").read_text().splitlines()
         (failed,) = (json.loads(line) for line in log if "could not be stopped" in line)
+        until(lambda: len(fargate.alive()) == 1)  # those of earlier tests take a moment to stop
         (task,) = (one["taskArn"].rpartition("/")[2] for one in fargate.alive())
         named = {key: failed[key] for key in ("job", "pipeline", "project", "task")}
         assert named == {"job": 4001, "pipeline": 500, "project": "group/project", "task": task}

@@ -45,7 +45,7 @@ def calls(fargate: LocalFargate, store: Path, directory: Path, **settings: Any) 
 def test_a_stage_goes_on_after_spots_warning_and_none_follows(
     fargate: LocalFargate, store: Path
 ) -> None:
-    fargate.faults({"task": {"interrupt_after": 10, "grace": 4}})
+    fargate.faults({"task": {"interrupt_after": 20, "grace": 4}})
     script = [f"echo begun; {ENDING}; sleep 1; echo went on; sleep 3535"]
     job = image_job(store, "alone", script, after_script=["echo never"])
     run = run_job(fargate, job)
@@ -99,7 +99,7 @@ def test_gracefully_cancelled(fargate: LocalFargate, store: Path) -> None:
 
 
 def test_lifetime_is_over(fargate: LocalFargate, store: Path, tmp_path: Path) -> None:
-    job = calls(fargate, store, tmp_path / "job", MaxLifetime=12)
+    job = calls(fargate, store, tmp_path / "job", MaxLifetime=25)
     assert job.call("prepare").returncode == 0
     ran = job.call("run", job.script("echo begun; sleep 600"), "build_script")
     assert (ran.returncode, ran.stdout) == (2, "begun\n"), ran.stderr

@@ -106,7 +106,7 @@ def test_a_prepare_killed_before_it_knew_its_task_is_ended(
     fargate: LocalFargate, tmp_path: Path
 ) -> None:
     job = new_job(fargate, tmp_path)
-    fargate.faults({"operation": "RunTask", "hang": 3, "lose_answer": True})
+    fargate.faults({"operation": "RunTask", "hang": 60, "lose_answer": True})
     with job.start("prepare") as process:
         until(fargate.alive)
         os.killpg(process.pid, signal.SIGKILL)
