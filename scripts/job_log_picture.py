@@ -18,11 +18,14 @@ JOB = "echo building; seq 3 | xargs -n1 echo test; echo 'one test failed' >&2; e
 def main() -> None:
     """Run the job and draw its log."""
     command = [sys.executable, "-m", "fargate_driver", "try", "--", "bash", "-c", JOB]
-    job = subprocess.run(command, capture_output=True, text=True, check=False)
+    # One pipe for both: what is said, and when.
+    job = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if job.returncode != 7:
-        sys.exit(f"the job ended with {job.returncode}, not with 7:\n{job.stdout}{job.stderr}")
+        sys.exit(f"the job ended with {job.returncode}, not with 7:\n{job.stdout}")
     # The account and ids are the embedded Fargate's; lines are cut so that the picture stays small.
-    log = re.sub(r"runtime: .*\n", "", job.stdout + job.stderr)
+    log = re.sub(r"runtime: .*\n", "", job.stdout)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - not a path
         console = Console(record=True, width=112, file=nowhere, force_terminal=True)
         console.print(Text.from_ansi(f"$ fargate try -- bash -c {JOB!r}\n{log.rstrip()}"))

@@ -46,7 +46,9 @@ python_environment() {
     echo "python3 is missing or older than 3.11: install Python 3.11 or newer" >&2
     exit 2
   fi
-  state=$(cd "$root" && cat requirements/*.txt pyproject.toml src/fargate_driver/__init__.py | sha256sum)
+  # Settings of pytest, mypy and ruff, which come last, are no reason to begin anew.
+  state=$(cd "$root" && { cat requirements/*.txt src/fargate_driver/__init__.py &&
+    sed '/^\[tool\.pytest/,$d' pyproject.toml; } | sha256sum)
   [ "$(cat "$root/.venv/ready-$kind" 2>/dev/null)" = "$state" ] && return
   # Debian's python3 comes without what `venv` needs; there is no command to tell by.
   python3 -c 'import ensurepip' 2>/dev/null || need ensurepip=python3-venv

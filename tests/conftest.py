@@ -43,8 +43,10 @@ def same_process() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `root` are skipped aloud elsewhere."""
+    """Tests marked `long` are the first; those marked `root` are skipped aloud elsewhere."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if os.geteuid() != 0:
         for item in items:
             if item.get_closest_marker("root"):

@@ -25,6 +25,7 @@ class GitLab:
         url: Its address.
         sha: The commit at the head of branch main.
         artifacts: What was uploaded, by job.
+        caches: What was uploaded as to S3, by path.
 
     For a real gitlab-runner it hands out `jobs` and keeps what it gets back in `traces` and
     `updates`.
@@ -34,6 +35,7 @@ class GitLab:
         self.url = url
         self.sha = sha
         self.artifacts: dict[str, bytes] = {}
+        self.caches: dict[str, bytes] = {}
         self.jobs: list[bytes] = []
         self.traces: list[bytes] = []
         self.updates: list[dict[str, object]] = []
@@ -72,7 +74,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         job = self._job()
-        if job is None:
+        if self.path.startswith("/cache/"):
+            found = self.path in self.gitlab.caches
+            status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
+            self._answer(status, self.gitlab.caches.get(self.path, b""))
+        elif job is None:
             self._git(b"")
         elif self._may():
             found = job in self.gitlab.artifacts
@@ -84,6 +90,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.ACCEPTED)
 
     def do_PUT(self) -> None:
+        if self.path.startswith("/cache/"):
+            self.gitlab.caches[self.path] = self._body()
+            self._answer(HTTPStatus.OK)
+            return
         self.gitlab.updates.append(json.loads(self._body()))
         self._answer(HTTPStatus.OK)
 
@@ -241,9 +251,21 @@ def extract(data):
 
 def request(data=None):
     url = f"{options.url}/api/v4/jobs/{options.id}/artifacts"
-    headers = {"JOB-TOKEN": options.token}
+    return send(urllib.request.Request(url, data, {"JOB-TOKEN": options.token}))
+
+
+def cache(data=None):
+    """As to S3, whose address comes in --url there; SHARED_CACHE stands for it here."""
+    url = os.environ.get("SHARED_CACHE")
+    if url or not data:
+        path = "/".join(pathlib.Path(options.file).absolute().parts[-2:])
+        method = "PUT" if data else "GET"
+        return send(urllib.request.Request(f"{url}/cache/{path}", data, method=method))
+
+
+def send(wanted):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(urllib.request.Request(url, data, headers), timeout=30) as answer:
+    with opener.open(wanted, timeout=30) as answer:
         return answer.read()
 
 
@@ -257,8 +279,10 @@ elif options.command == "cache-archiver":
     file = pathlib.Path(options.file)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(archive())
+    cache(archive())
 elif options.command == "cache-extractor":
-    extract(pathlib.Path(options.file).read_bytes())
+    file = pathlib.Path(options.file)
+    extract(file.read_bytes() if file.exists() else cache())
 else:
     sys.exit(f"unknown command {options.command}")
 '''

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fargate_driver.setup.plan import Plan
-    from fargate_driver.setup.questions import Question
+    from fargate_driver.setup.question import Question
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:runner-AbCdEf"
 MADE = {

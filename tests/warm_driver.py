@@ -61,4 +61,4 @@ def _drive(
         file = os.open(f"{outputs}/{number}", os.O_WRONLY | os.O_CREAT, 0o600)
         os.dup2(file, number)
         os.close(file)
-    sys.exit(cli.main(words))
+    sys.exit(cli.main(list(words)))

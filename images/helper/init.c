@@ -2,7 +2,7 @@
  *
  *   init --port PORT [--umask MODE] [--hosts ALIAS,ALIAS…]
  *       serves SSH with the `sshd` beside it, reaps what the job leaves behind, and ends
- *       - on SIGTERM: no new connections are taken, running sessions go on until the container is
+ *       - on SIGTERM, or any other signal that an image's STOPSIGNAL may name: no new connections are taken, running sessions go on until the container is
  *         killed, and without any it ends at once (143); its name, /proc/1/comm, is "ending" then;
  *       - after FARGATE_MAX_LIFETIME seconds, with everything that runs (124);
  *       - when the SSH server has ended (70). A setting that can't be used: 64.
@@ -264,7 +264,7 @@ static int keep(pid_t server, const sigset_t *signals, time_t seconds)
     for (;;) {
         struct timespec timeout = {.tv_sec = 3600};
         siginfo_t found = {0};
-        int status = 0;
+        int status = 0, number;
         pid_t pid;
         clock_gettime(CLOCK_MONOTONIC, &now);
         if (seconds && now.tv_sec >= end.tv_sec) {
@@ -275,7 +275,8 @@ static int keep(pid_t server, const sigset_t *signals, time_t seconds)
             timeout = (struct timespec){.tv_nsec = 200 * 1000 * 1000};
         else if (seconds && end.tv_sec - now.tv_sec < timeout.tv_sec)
             timeout.tv_sec = end.tv_sec - now.tv_sec;
-        if (sigtimedwait(signals, &found, &timeout) == SIGTERM && !ending) {
+        number = sigtimedwait(signals, &found, &timeout);
+        if (number > 0 && number != SIGCHLD && !ending) {
             ending = 1;
             prctl(PR_SET_NAME, "ending");
             say("told to end: no new connections, running sessions go on");
@@ -297,6 +298,10 @@ static int keep(pid_t server, const sigset_t *signals, time_t seconds)
 
 static int init(int argc, char **argv)
 {
+    /* The image's STOPSIGNAL is sent in place of SIGTERM: httpd has SIGWINCH, nginx SIGQUIT, systemd
+     * SIGRTMIN+3, which is 37 to container runtimes, and not to musl. A signal that the first process
+     * of a container does not wait for is kept from it by the kernel. */
+    const int stops[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGPWR, 37};
     const char *port = NULL, *mode = NULL;
     char *hosts = NULL;
     sigset_t signals;
@@ -335,7 +340,8 @@ static int init(int argc, char **argv)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigemptyset(&signals);
     sigaddset(&signals, SIGCHLD);
-    sigaddset(&signals, SIGTERM);
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+        sigaddset(&signals, stops[i]);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     code = keep(start_server(port, &signals), &signals, seconds);
     end_everything();

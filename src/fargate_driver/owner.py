@@ -90,7 +90,7 @@ def why_over(owner: Owner) -> str:
 def this_process() -> str:
     """Name this process so that another can find it, if it still is there."""
     pid = os.getpid()
-    return f"{pid} {_started(pid)} {_namespace('pid')}"
+    return f"{pid} {_started(pid)} {_namespace('pid')} {moment.boot_id()}"
 
 
 def living(name: str) -> int | None:
@@ -105,9 +105,10 @@ def living(name: str) -> int | None:
     Raises:
         ValueError: this is no such name.
     """
-    pid, started, namespace = name.split()
-    seen = namespace == _namespace("pid") and _started(int(pid)) == int(started)
-    return int(pid) if seen else None
+    pid, started, *where = name.split()
+    # The first PID namespace has the same number on every host.
+    seen = where == [_namespace("pid"), moment.boot_id()]
+    return int(pid) if seen and _started(int(pid)) == int(started) else None
 
 
 def _runner() -> tuple[int, int]:

@@ -54,7 +54,21 @@ def test_a_command_gets_the_flags_and_gives_the_exit_code(
             ),
         ),
         (["probe"], 2, "Missing argument 'HOW'; see fargate probe --help"),
-        (["prob"], 2, "No such command 'prob'; see fargate --help"),
+        (["prob"], 2, "No such command 'prob'. Did you mean 'probe'?; see fargate --help"),
+        (["zzz"], 2, "No such command 'zzz'; see fargate --help"),
+        (
+            ["jobs", "--config"],
+            2,
+            "Option '--config' requires an argument; see fargate --help",
+        ),
+        (
+            ["completion"],
+            2,
+            (
+                "Missing argument 'SHELL'. Choose from: bash, zsh, fish;"
+                " see fargate completion --help"
+            ),
+        ),
     ],
 )
 def test_what_goes_wrong_is_one_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert wrong == []
 
 
+def test_pages_that_programs_name_exist() -> None:
+    folders = ("src", "scripts", "contrib", "images", "benchmarks")
+    named = {
+        name
+        for folder in folders
+        for file in (ROOT / folder).rglob("*")
+        if file.is_file() and file.suffix not in (".pyc", ".svg")
+        for name in re.findall(r"(?<![\w/.])docs/[\w/-]+\.md", file.read_text("utf-8"))
+    }
+    assert len(named) > 5
+    assert sorted(name for name in named if not (ROOT / name).is_file()) == []
+
+
 def test_the_index_has_every_page() -> None:
     index = DOCS / "README.md"
     found = {(DOCS / link.partition("#")[0]).resolve() for _, link in links(index)}
@@ -54,3 +68,15 @@ def test_the_table_of_parts_is_true() -> None:
     assert sorted(parts - named) == [], "in the source, but not named there"
     mentioned = re.findall(r"`((?:tests|scripts|src)/[\w/.-]+)", text)
     assert [name for name in mentioned if not (ROOT / name).exists()] == []
+
+
+def test_each_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    groups = [
+        project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"].values(),
+        *project["dependency-groups"].values(),
+    ]
+    names = {re.split(r"[\[>=<~! ]", wanted)[0] for group in groups for wanted in group}
+    page = (DOCS / "dependencies.md").read_text("utf-8")
+    assert sorted(name for name in names if name not in page) == []

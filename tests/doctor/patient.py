@@ -134,8 +134,12 @@ class Patient:
 
     def wrong(self, runner_config: Path | None = None) -> dict[str, str]:
         """What is wrong: by check, what was found and how it is mended."""
-        return {
-            one.check: f"{one.found} / {one.mend}"
-            for one in self.findings(runner_config)
-            if one.status is Status.WRONG
-        }
+        return wrong(self.findings(runner_config))
+
+
+def wrong(findings: list[Finding]) -> dict[str, str]:
+    """Of all that was found what is wrong: by check, what was found and how it is mended."""
+    found = [one for one in findings if one.status is Status.WRONG]
+    texts = {one.check: f"{one.found} / {one.mend}" for one in found}
+    assert len(texts) == len(found), "a mistake is told twice"
+    return texts

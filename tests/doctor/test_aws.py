@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
 
 from doctor.relay import Answer
-from fargate_driver.doctor import aws, render
+from fargate_driver.doctor import access, aws, render
 from fargate_driver.doctor.finding import Status
 from fargate_driver.doctor.plan import play
 from front_calls import flags
@@ -110,15 +112,25 @@ def _no_assuming(patient: Patient) -> None:
     patient.setenv("AWS_ENDPOINT_URL_STS", patient.fargate.url)
 
 
-def _subnets(change: Callable[[str], str]) -> Callable[[Patient], None]:
-    """Have DescribeSubnets find others than there are."""
+def _answer(operation: str, change: Callable[[str], str]) -> Callable[[Patient], None]:
+    """Have an answer of AWS's be another one."""
 
     def answer(called: str, found: Answer) -> Answer:
-        if called != "DescribeSubnets":
+        if called != operation:
             return found
-        return Answer(found.status, change(found.text.decode()).encode())
+        text = change(found.text.decode())
+        assert text != found.text.decode()
+        return Answer(found.status, text.encode())
 
     return lambda patient: patient.relay(answer)
+
+
+def _servers(found: str) -> str:
+    return re.sub('"capacityProvider": ?"FARGATE"', '"capacityProvider": "servers"', found)
+
+
+def _not_for_fargate(found: str) -> str:
+    return re.sub('("compatibilities": ?)\\[[^]]*', r'\1["EC2"', found)
 
 
 def _full(found: str) -> str:
@@ -171,6 +183,8 @@ def _other_port(patient: Patient) -> None:
         (_deleted_cluster, "cluster", "gone is INACTIVE"),
         (_cluster("bare"), "capacity", "bare has no default capacity provider strategy"),
         (_absent_provider, "capacity", "--capacity-providers FARGATE FARGATE_SPOT --default"),
+        (_answer("DescribeClusters", _servers), "capacity", "is servers: not Fargate's"),
+        (_answer("DescribeTaskDefinition", _not_for_fargate), "compatibility", "fit for EC2 only"),
         (_set("Fargate", "TaskDefinition", "job:9"), "task-definition", "no task definition job:9"),
         (_deregistered, "task-definition", "is INACTIVE"),
         (_set("Fargate", "ContainerName", "ci"), "container", 'ContainerName = "ci-coordinator"'),
@@ -226,8 +240,12 @@ def _other_port(patient: Patient) -> None:
         (_set("Fargate", "EndpointURL", "http://127.0.0.1:9"), "region", "Could not connect"),
         (_set("Fargate", "Subnet", "subnet-0abc"), "subnets", "'subnet-0abc' does not exist"),
         (_set("Fargate", "SecurityGroup", "sg-0abc"), "security-groups", "does not exist"),
-        (_subnets(_full), "subnets", "no free address is left in subnet-"),
-        (_subnets(_two_vpcs), "subnets", "in several VPCs: vpc-0abc, vpc-0fa46a7e10ca1f0a0"),
+        (_answer("DescribeSubnets", _full), "subnets", "no free address is left in subnet-"),
+        (
+            _answer("DescribeSubnets", _two_vpcs),
+            "subnets",
+            "in several VPCs: vpc-0abc, vpc-0fa46a7e10ca1f0a0",
+        ),
         (lambda patient: patient.relay(later=3600), "clock", "s behind AWS's"),
         (_closed_group, "security-groups", "let nobody reach port"),
     ],
@@ -247,6 +265,8 @@ def test_a_right_set_up_has_nothing_wrong(patient: Patient) -> None:
     assert found.pop("runner-config").status is not Status.WRONG
     assert {check: one.status for check, one in found.items() if one.status != Status.OK} == {}
     assert found.keys() >= {"configuration", "clock", "capacity", "leftovers", *_DEFAULT}
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    assert [check for check in found if f"`{check}`" not in page] == []
 
 
 def test_image_mode_that_is_right(patient: Patient) -> None:
@@ -286,12 +306,18 @@ def test_a_task_that_is_started_all_the_same_is_stopped(patient: Patient) -> Non
 
 
 def test_rights_of_operators_are_never_missed(patient: Patient) -> None:
-    patient.deny("ListTasks")
+    options = {"awslogs-group": "g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p"}
+    log = {"logDriver": "awslogs", "options": options}
+    role = "arn:aws:iam::123456789012:role/execution"
+    patient.define(container={"logConfiguration": log}, executionRoleArn=role)
+    assert {one.check: one.status for one in patient.findings()}["logs:GetLogEvents"] is Status.OK
+    patient.deny("ListTasks", "GetLogEvents")
     patient.settings["Fargate"]["Tags"] = {"team": "a"}
     found = {one.check: one for one in patient.findings()}
     assert not [one for one in found.values() if one.status is Status.WRONG]
     assert "fargate reap" in found["ecs:ListTasks"].found
-    for action in ("ecs:ListTasks", "ecs:TagResource"):
+    assert "fargate logs" in found["logs:GetLogEvents"].found
+    for action in ("ecs:ListTasks", "ecs:TagResource", "iam:PassRole", "logs:GetLogEvents"):
         assert found[action].status is Status.UNCHECKED
 
 
@@ -332,6 +358,21 @@ def test_nobody_waits_long_for_an_endpoint_that_says_nothing(
         wrong = patient.wrong()
     assert list(wrong) == ["region"]
     assert f"no answer from {url} within 0.5 s" in wrong["region"]
+
+
+def test_nobody_waits_long_for_credentials(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "PATIENCE", 0.5)
+    waiting, profile = patient.directory / "waiting", patient.directory / "profile"
+    os.mkfifo(waiting)
+    profile.write_text(f"[default]\ncredential_process = sh -c 'read line < {waiting}'\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(profile))
+    wrong = patient.wrong()
+    with waiting.open("w"):  # the program goes on
+        pass
+    assert list(wrong) == ["credentials"], wrong
+    assert "their source gives none within 0.5 s" in wrong["credentials"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from doctor.patient import toml
 from fargate_driver import records
 from fargate_driver.doctor.finding import Status
 from fargate_driver.doctor.plan import play
@@ -21,7 +23,7 @@ from fargate_driver.ecs.target import Target
 from fargate_driver.owner import owner_of_this_call
 from fargate_driver.settings import file
 from fargate_driver.ssh.environment import ENVIRONMENT
-from front_calls import flags
+from front_calls import fargate, flags
 from local_fargate import FARGATE, until
 
 if TYPE_CHECKING:
@@ -218,11 +220,46 @@ def _doctor(patient: Patient, *words: str) -> subprocess.Popen[str]:
     patient.write()
     return subprocess.Popen(
         [*FARGATE, "--config", str(patient.config), "doctor", *words],
-        env=patient.fargate.environment,
+        env=patient.fargate.environment | {"TMPDIR": str(patient.directory)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_a_terminal_of_few_letters(patient: Patient) -> None:
+    patient.settings["SSH"]["Username"] = "ü\x1b[2J"
+    patient.write()
+    words = ("--config", str(patient.config), "doctor")
+    answer = fargate(*words, cwd=patient.directory, env={"PYTHONIOENCODING": "ascii"})
+    assert answer.returncode == 1
+    assert " X configuration" in answer.stdout
+    assert "Username: '?" in answer.stdout
+    assert "\x1b" not in answer.stdout
+    assert answer.stderr == ""
+
+
+def test_an_interrupt_waits_for_no_answer(patient: Patient) -> None:
+    _records(patient)
+    called = patient.directory / "called"
+    program = patient.directory / "program"
+    program.write_text(f"#!/bin/sh\necho > {called}\n")
+    program.chmod(0o755)
+    custom = {"run_exec": str(program), "run_args": ["--config", str(patient.config)]}
+    runner = patient.directory / "config.toml"
+    runner.write_text(f"runners = [{toml({'executor': 'custom', 'custom': custom})}]")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        patient.settings["Fargate"]["EndpointURL"] = url
+        with _doctor(patient, "--runner-config", str(runner)) as doctor:
+            # The last thing that is done before AWS's answer is awaited.
+            until(called.exists)
+            os.kill(doctor.pid, signal.SIGINT)
+            stdout, stderr = doctor.communicate(timeout=60)
+    assert doctor.returncode != 0
+    assert "wrong" not in stdout, "it has waited for the answer"
+    assert "Traceback" not in stderr
+    assert list((patient.directory / "records").iterdir()) == []
 
 
 def test_run_starts_a_task_and_leaves_nothing(patient: Patient) -> None:
@@ -267,6 +304,8 @@ def test_run_that_is_cancelled(patient: Patient) -> None:
         stdout, _ = doctor.communicate(timeout=60)
     assert doctor.returncode == 1
     assert "cancelled" in stdout
+    assert list(patient.directory.glob("fargate-doctor-*")) == []
+    assert list((patient.directory / "records").glob("[0-9]*")) == []
 
 
 def test_run_that_is_killed_is_for_reap(patient: Patient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import resource
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from doctor.patient import toml
+from doctor.patient import toml, wrong
 from fargate_driver import settings
 from fargate_driver.doctor import runner_config, runner_limits
 from fargate_driver.doctor.finding import Finding, Status
@@ -62,8 +63,7 @@ def _look(config: Path, path: Path) -> list[Finding]:
 
 
 def _wrong(config: Path, path: Path) -> dict[str, str]:
-    found = _look(config, path)
-    return {one.check: f"{one.found} / {one.mend}" for one in found if one.status is Status.WRONG}
+    return wrong(_look(config, path))
 
 
 @pytest.mark.parametrize(
@@ -127,23 +127,23 @@ def test_a_runner_that_is_right(config: Path, grace: int | None, told: str) -> N
 def test_a_mistake_in_the_runners_configuration(
     config: Path, changes: dict[str, Any], check: str, says: str
 ) -> None:
-    wrong = _wrong(config, _write(config, _runner(config, **changes)))
-    assert list(wrong) == [check], wrong
-    assert says in wrong[check]
+    found = _wrong(config, _write(config, _runner(config, **changes)))
+    assert list(found) == [check], found
+    assert says in found[check]
 
 
 def test_stages_that_are_mixed_up(config: Path) -> None:
     swapped = ["--config", str(config), "custom", "cleanup"]
-    wrong = _wrong(config, _write(config, _runner(config, custom={"run_args": swapped})))
-    assert list(wrong) == ["runner-stages"]
-    assert "run_args call the stage cleanup" in wrong["runner-stages"]
+    found = _wrong(config, _write(config, _runner(config, custom={"run_args": swapped})))
+    assert list(found) == ["runner-stages"]
+    assert "run_args call the stage cleanup" in found["runner-stages"]
 
 
 def test_folders_that_nobody_names(config: Path) -> None:
     config.write_text(MINIMAL)
-    wrong = _wrong(config, _write(config, _runner(config)))
-    assert list(wrong) == ["runner-directories"]
-    assert "builds_dir (BuildsDir)" in wrong["runner-directories"]
+    found = _wrong(config, _write(config, _runner(config)))
+    assert list(found) == ["runner-directories"]
+    assert "builds_dir (BuildsDir)" in found["runner-directories"]
 
 
 def test_of_several_runners_ours_are_looked_at(config: Path) -> None:
@@ -157,8 +157,18 @@ def test_of_several_runners_ours_are_looked_at(config: Path) -> None:
     )
     found = _look(config, path)
     assert "first, runner second use this file" in found[0].found
-    wrong = {one.check: one.found for one in found if one.status is Status.WRONG}
-    assert wrong == {"runner-stages": "runner second: cleanup_exec is missing"}
+    mistakes = wrong(found)
+    assert list(mistakes) == ["runner-stages"]
+    assert mistakes["runner-stages"].startswith("runner second: cleanup_exec is missing / ")
+
+
+def test_a_large_file_with_a_byte_order_mark(config: Path) -> None:
+    others = [{"name": f"other {number}", "executor": "docker"} for number in range(300)]
+    path = _write(config, *others, _runner(config), top="# ours is the last\n" * 10_000)
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    found = _look(config, path)
+    assert "runner fargate uses this file" in found[0].found
+    assert wrong(found) == {}
 
 
 @pytest.mark.parametrize(
@@ -178,9 +188,9 @@ def test_a_runners_file_that_is_none(config: Path, content: bytes | None, says: 
     path = config.with_name("config.toml")
     if content is not None:
         path.write_bytes(content)
-    wrong = _wrong(config, path)
-    assert list(wrong) == ["runner-config"]
-    assert says in wrong["runner-config"]
+    found = _wrong(config, path)
+    assert list(found) == ["runner-config"]
+    assert says in found["runner-config"]
 
 
 def test_a_runners_file_that_never_ends(config: Path) -> None:
@@ -246,10 +256,10 @@ def _running(config: Path, files: int) -> Iterator[None]:
 def test_limits_of_the_gitlab_runner_that_runs(config: Path) -> None:
     path = _write(config, _runner(config), top="concurrent = 100")
     with _running(config, 1024):
-        wrong = _wrong(config, path)
-        assert list(wrong) == ["runner-limits"]
-        assert "concurrent = 100, but only 1024 open files" in wrong["runner-limits"]
-        assert "LimitNOFILE=1100" in wrong["runner-limits"]
+        found = _wrong(config, path)
+        assert list(found) == ["runner-limits"]
+        assert "concurrent = 100, but only 1024 open files" in found["runner-limits"]
+        assert "LimitNOFILE=1100" in found["runner-limits"]
         assert _wrong(config, _write(config, _runner(config), top="concurrent = 20")) == {}
 
 

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from driver_calls import JobCalls
 from e2e_jobs import new_job, run_job
-from local_fargate import FARGATE, LATER
+from gitlab_server import PROJECT
+from local_fargate import FARGATE, LATER, until
 from monitoring import expressions
 from promql import groupings, selectors, selects
 
@@ -94,9 +95,8 @@ def test_jobs_are_counted_and_billed(fargate: LocalFargate, tmp_path: Path) -> N
         assert found["fargate_stage_seconds_count", stage] == stages[stage]
     made: dict[tuple[str, str, str], float] = {}
     for call in fargate.calls()[called:]:
-        if call["source"] == "driver":
-            key = ("fargate_aws_calls_total", call["operation"], call["outcome"])
-            made[key] = made.get(key, 0) + 1
+        key = ("fargate_aws_calls_total", call["operation"], call["outcome"])
+        made[key] = made.get(key, 0) + 1
     counted = {key: n for key, n in found.items() if key[0] == "fargate_aws_calls_total"}
     assert counted == made
     # run asked why the task was interrupted.
@@ -126,7 +126,15 @@ def test_jobs_are_counted_and_billed(fargate: LocalFargate, tmp_path: Path) -> N
     assert [line["task"] for line in started] == [
         line["msg"].rpartition("/")[2] for line in started
     ]
-    assert all(line["job"] and line["project"] for line in started)
+    # Whichever stage says it: prepare, and run of the job that was interrupted.
+    lost = [line for line in lines if line["msg"].startswith("build_script: ")]
+    denied = [line for line in lines if "it could not start" in line["msg"]]
+    assert (len(started), len(lost), len(denied)) == (3, 1, 3)
+    assert lost[0]["task"] == started[2]["task"]
+    for line in (*started, *lost, *denied):
+        assert line["job"]
+        assert line["pipeline"]
+        assert line["project"] == PROJECT
 
 
 def test_a_job_whose_end_fails_is_counted_once(fargate: LocalFargate, tmp_path: Path) -> None:
@@ -142,6 +150,12 @@ def test_a_job_whose_end_fails_is_counted_once(fargate: LocalFargate, tmp_path: 
         jobs = samples(text_file, "fargate_jobs_total")
         assert jobs == [({"outcome": "success", "verdict": ""}, 1)]
         assert samples(text_file, "fargate_tasks_alive") == [({}, 1)]
+        log = (tmp_path / "driver.log").read_text().splitlines()
+        (failed,) = (json.loads(line) for line in log if "could not be stopped" in line)
+        until(lambda: len(fargate.alive()) == 1)  # those of earlier tests take a moment to stop
+        (task,) = (one["taskArn"].rpartition("/")[2] for one in fargate.alive())
+        named = {key: failed[key] for key in ("job", "pipeline", "project", "task")}
+        assert named == {"job": 4001, "pipeline": 500, "project": "group/project", "task": task}
         # The runner is gone, and gives its temporary directory up.
         shutil.rmtree(job.temporary)
         fargate.faults({"operation": "ListTasks", "error": "ThrottlingException"})

@@ -178,6 +178,18 @@ def test_a_base_keeps_what_is_not_about_its_image(tmp_path: Path) -> None:
     assert request["volumes"][-1]["name"] == "efs"
 
 
+def test_a_base_may_bring_the_volume_of_caches(tmp_path: Path) -> None:
+    content = copy.deepcopy(BASE.content)
+    mount = {"sourceVolume": "efs", "containerPath": "/cache/"}
+    content["containerDefinitions"][0]["mountPoints"].append(mount)
+    found = containers(derive(settings(tmp_path), job(POSTGRES), None, Base("a", content, [])))
+    for name in ("injector", "ci-coordinator", "helper", "service-1-db"):
+        mounts = [one for one in found[name]["mountPoints"] if "cache" in one["containerPath"]]
+        assert mounts == [mount]
+    others = [one["containerPath"] for one in found["ci-coordinator"]["mountPoints"]]
+    assert others == ["/opt/fargate", "/builds", "/cache/", "/shared"]
+
+
 def test_what_a_base_loses_is_told(tmp_path: Path) -> None:
     assert BASE.lost("ci-coordinator") == ""
     content = copy.deepcopy(BASE.content)

@@ -107,11 +107,13 @@ LAUNCH = (
         strikes="launch",
         rules=(
             error("RunTask", "ServiceUnavailable", "Try later.", status=503, times=3),
-            # What prepare could not know to have failed is looked for, and not there.
+            # What prepare could not know to have failed is asked for again: no refusal of that
+            # says that there is no task.
             error("RunTask", "ClientException", "nothing there", times=FOREVER),
         ),
         start_timeout=1,
         result="system_failure",
+        cleanup=2,
         tasks=0,
         says=("RunTask failed: ServiceUnavailable: Try later.",),
         verdict="aws-failed",

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 CASES = (*JOBS, *CONNECT, *WAIT, *LAUNCH)
 
 
+LONG = {"stage-why-denied", "stage-why-unknown", "between-network-silent-and-ssh-gone"}
+
+
 def _parameter(case: Case) -> ParameterSet:
-    return pytest.param(case, id=f"{case.strikes}-{case.name}")
+    name = f"{case.strikes}-{case.name}"
+    return pytest.param(case, id=name, marks=[pytest.mark.long] if name in LONG else [])
 
 
 @pytest.fixture(scope="module")

@@ -5,16 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fargate_driver.ecs import launch
+from fargate_driver.ecs.derive import derive
+from fargate_driver.ecs.overrides import overrides
 from fargate_driver.errors import DriverError, JobConfigurationError
 from fargate_driver.gitlab.images import Image, JobImages, wanted
 from front_calls import environment
 from job_response import IMAGES, job_environment, settings, variable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECRET = variable("PASSWORD", "s3cr3t-value", masked=True, public=False)
 
@@ -207,6 +213,54 @@ def test_masked_values_reach_services_only_where_allowed(tmp_path: Path) -> None
         "RAW": "$PASSWORD",
         "URL": "ci:s3cr3t-value@db",
     }
+
+
+FORMS = ("{}", "$PASSWORD", "${PASSWORD}", "x-{}", "x.{}:1")
+PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "image": lambda text: {"image": text},
+    "image's entrypoint": lambda text: {"image": {"name": "a", "entrypoint": [text]}},
+    "user": lambda text: {"image": {"name": "a", "executor_opts": {"docker": {"user": text}}}},
+    "platform": lambda text: {
+        "image": {"name": "a", "executor_opts": {"docker": {"platform": text}}}
+    },
+    "service": lambda text: {"services": [{"name": text}]},
+    "alias": lambda text: {"services": [{"name": "a", "alias": text}]},
+    "service's user": lambda text: {
+        "services": [{"name": "a", "executor_opts": {"docker": {"user": text}}}]
+    },
+    "entrypoint": lambda text: {"services": [{"name": "a", "entrypoint": [text]}]},
+    "empty entrypoint": lambda text: {
+        "services": [{"name": "a", "entrypoint": [""], "command": [text]}]
+    },
+    "command": lambda text: {"services": [{"name": "a", "command": ["-c", text]}]},
+    "variable": lambda text: {"services": [{"name": "a", "variables": [variable("X", text)]}]},
+    "raw variable": lambda text: {
+        "services": [{"name": "a", "variables": [variable("X", text, raw=True)]}]
+    },
+    "job's variable": lambda text: {"services": ["a"], "variables": [SECRET, variable("X", text)]},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_masked_value_is_nowhere(tmp_path: Path, place: str, form: str) -> None:
+    """Neither in what AWS is told, nor in what the job's log and the operator's are."""
+    job = {
+        "image": "a:1",
+        "variables": [SECRET],
+        **PLACES[place](form.replace("{}", "s3cr3t-value")),
+    }
+    config = settings(tmp_path)
+    try:
+        found = read(tmp_path, **job)
+    except JobConfigurationError as error:
+        told = [str(error)]
+    else:
+        definition = derive(config, found, None, None)
+        added = overrides(config, found, "key", 60, task={}, limits={})
+        request = launch.request(config, "key", None, definition="a:1", overrides=added)
+        told = [json.dumps([definition, request]), *found.warnings]
+    assert "s3cr3t-value" not in " ".join(told)
 
 
 def test_ports_that_clash(tmp_path: Path) -> None:

@@ -114,11 +114,17 @@ def test_orphans_are_reaped(container: Container) -> None:
 
 
 @pytest.mark.root
-def test_told_to_end_it_does_so_at_once_without_a_session(container: Container) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGWINCH, signal.SIGRTMIN + 3])
+def test_told_to_end_it_does_so_at_once_without_a_session(
+    container: Container, number: signal.Signals | int
+) -> None:
+    """The image's STOPSIGNAL says by which signal."""
     container.start()
     container.open()
     container.ssh("(sleep 300 &)")
-    os.kill(container.host_pid, signal.SIGTERM)
+    # What it waits for is not kept from others.
+    container.ssh("test 0000000000000000 = $(sed -n 's/SigBlk:\t//p' /proc/self/status)")
+    os.kill(container.host_pid, number)
     assert container.wait() == 143
     assert "told to end" in container.said
 

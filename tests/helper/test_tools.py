@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fargate_driver.commands import application
-from fargate_driver.helper import ToolsError, source_directory, tools_directory
+from fargate_driver.helper import ToolsError, digest, source_directory, tools_directory
 from front_calls import flags
 from helper.tools_container import tools
 
@@ -41,11 +41,14 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-def test_one_build_serves_all_who_ask(sources: Path) -> None:
+def test_one_build_serves_all_who_ask(sources: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with ThreadPoolExecutor(8) as pool:
         places = set(pool.map(lambda _n: tools_directory(), range(8)))
     assert len(places) == 1
     assert (sources.parent / "log").read_text() == "once\n"
+    # Nobody wonders why the first job is silent.
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("fargate: building the tools for job containers")
     (sources / "init.c").write_text("another version")
     assert tools_directory() not in places
     left = {path.name.partition("-")[0] for path in places.pop().parent.iterdir()}
@@ -84,15 +87,62 @@ def test_the_build_names_what_is_missing(tmp_path: Path) -> None:
     assert done.stderr.endswith("musl-gcc is missing: install musl-tools\n")
 
 
-def test_the_printed_commands_are_a_script(capfd: pytest.CaptureFixture[str]) -> None:
+STANDIN = """#!/bin/sh
+echo "${0##*/} $*" >>"$CALLS"
+case "$*" in
+  *imagetools*arm64*) [ -z "$FAIL" ] || { echo no such image >&2; exit 1; }; echo pinned-arm ;;
+  *imagetools*) echo pinned-amd ;;
+  *"describe-images"*) [ -e "$PUSHED" ] ;;
+  *"describe-repositories"*) [ -e "$CREATED" ] ;;
+  *"create-repository"*) : >"$CREATED" ;;
+  *get-login-password*) echo secret ;;
+  *login*) [ "$(cat)" = secret ] ;;
+  *"buildx build"*) : >"$PUSHED" ;;
+esac
+"""
+
+
+def test_the_printed_commands_are_a_script(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     words = ["helper-image", "--region", "eu-central-1", "--account", "123456789012"]
     assert application(flags(), words) == 0
-    printed = capfd.readouterr().out
-    subprocess.run(["bash", "-n", "-c", printed], check=True)
-    assert f"{ROOT}/images/helper\n" in printed
-    image = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/fargate-helper:"
-    assert f'HelperImage = "{image}' in printed
-    assert (source_directory() / "Dockerfile").is_file()
+    printed = capfd.readouterr().out.replace("RUNNER_VERSION", "18.4.0")
+    for name in ("docker", "aws"):
+        (tmp_path / name).write_text(STANDIN)
+        (tmp_path / name).chmod(0o755)
+    calls = tmp_path / "calls"
+
+    def run(fail: str = "") -> tuple[subprocess.CompletedProcess[str], str]:
+        calls.write_text("")
+        files = {"CALLS": calls, "PUSHED": tmp_path / "pushed", "CREATED": tmp_path / "created"}
+        done = subprocess.run(
+            ["sh", "-c", printed],
+            env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "FAIL": fail}
+            | {name: str(path) for name, path in files.items()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done, calls.read_text()
+
+    # A helper image that can't be found is the end of it.
+    done, called = run("yes")
+    assert (done.returncode, done.stderr) == (1, "no such image\n")
+    assert "buildx build" not in called
+    done, called = run()
+    assert done.returncode == 0, done.stderr
+    registry = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+    tag = f"{digest(source_directory(), without=('README.md',))[:12]}-18.4.0"
+    assert f"--tag {registry}/fargate-helper:{tag} {ROOT}/images/helper\n" in called
+    assert "HELPER_AMD64=pinned-amd --build-arg HELPER_ARM64=pinned-arm" in called
+    assert f'HelperImage = "{registry}/fargate-helper:{tag}"\n' in done.stdout
+    # Again: nothing is made or pushed a second time.
+    again, called = run()
+    assert again.returncode == 0, again.stderr
+    assert "is there already" in again.stdout
+    assert "build" not in called.replace("fargate-helper", "")
+    assert "create-repository" not in called
 
 
 def test_missing_sources_are_one_line(

@@ -45,7 +45,7 @@ def calls(fargate: LocalFargate, store: Path, directory: Path, **settings: Any) 
 def test_a_stage_goes_on_after_spots_warning_and_none_follows(
     fargate: LocalFargate, store: Path
 ) -> None:
-    fargate.faults({"task": {"interrupt_after": 10, "grace": 4}})
+    fargate.faults({"task": {"interrupt_after": 20, "grace": 4}})
     script = [f"echo begun; {ENDING}; sleep 1; echo went on; sleep 3535"]
     job = image_job(store, "alone", script, after_script=["echo never"])
     run = run_job(fargate, job)
@@ -55,6 +55,14 @@ def test_a_stage_goes_on_after_spots_warning_and_none_follows(
     for stage in ("build_script", "after_script"):
         lines = [line for line in run.text.splitlines() if line.startswith(f"fargate: {stage}: ")]
         assert lines[-1].count("SpotInterruption: Your Spot Task was interrupted.") == 1, str(run)
+
+
+def test_a_script_that_removes_its_image(fargate: LocalFargate, store: Path) -> None:
+    """As kaniko does between the stages of a build (docs/building-images.md): all but mounts."""
+    wipe = "busybox rm -rf /tmp /etc /bin 2>/dev/null; [ -e /tmp ] || echo wiped; exit 7"
+    run = run_job(fargate, image_job(store, "busybox", ["set +e", wipe]))
+    assert (run.result.status, run.result.exit_code) == ("script_failure", 7), str(run)
+    assert "wiped\n" in run.text, str(run)
 
 
 def test_lost_connections_to_both_containers(fargate: LocalFargate, store: Path) -> None:
@@ -91,7 +99,7 @@ def test_gracefully_cancelled(fargate: LocalFargate, store: Path) -> None:
 
 
 def test_lifetime_is_over(fargate: LocalFargate, store: Path, tmp_path: Path) -> None:
-    job = calls(fargate, store, tmp_path / "job", MaxLifetime=12)
+    job = calls(fargate, store, tmp_path / "job", MaxLifetime=25)
     assert job.call("prepare").returncode == 0
     ran = job.call("run", job.script("echo begun; sleep 600"), "build_script")
     assert (ran.returncode, ran.stdout) == (2, "begun\n"), ran.stderr

@@ -10,6 +10,7 @@ import pytest
 
 from e2e_jobs import run_job
 from fargate_driver.runner.job import Variable
+from fargate_driver.runner.scripts import Stage, stage_script
 from free_port import free_port
 from gitlab_server import GitLab, job_token
 from image_jobs import image_job, service
@@ -117,3 +118,23 @@ def test_whole_job(fargate: LocalFargate, server: GitLab, store: Path, kind: str
         run.text
     )
     assert not run.log.cleanup_errors
+
+
+def what_caches_need(stage: Stage) -> str | None:
+    needed = ("get_sources", "restore_cache", "build_script", "archive_cache")
+    return stage_script(stage) if stage.name in needed else None
+
+
+def test_a_cache_goes_from_job_to_job(fargate: LocalFargate, server: GitLab, store: Path) -> None:
+    """Each task has a /cache of its own, so it comes from where GitLab's helper keeps it."""
+    variables = [Variable("SHARED_CACHE", server.url, public=True)]
+    scripts = ["mkdir kept; echo of the first >kept/file", "cat kept/file; echo more >>kept/file"]
+    found = []
+    for policy, script in zip(("push", "pull"), scripts, strict=True):
+        cache = [{**CACHE[0], "key": "shared", "policy": policy}]
+        job = image_job(store, "odd", [script], cache=cache, variables=variables)
+        found.append(run_job(fargate, job, scripts=what_caches_need))
+    first, second = found
+    assert "Created cache" in first.text, str(first)
+    assert "Successfully extracted cache" in second.text, str(second)
+    assert (second.result.status, "of the first\n" in second.text) == ("success", True), str(second)

@@ -98,6 +98,7 @@ def test_following_to_the_end_of_the_job(job: OperatedJob) -> None:
     assert "invalid format" in job.fargate("logs", job.number).stdout
 
 
+@pytest.mark.usefixtures("job")  # it registers the task definition that is named below
 def test_what_can_not_be_shown(make_job: MakeJob, fargate: LocalFargate) -> None:
     other = make_job()
     done = other.fargate("logs", other.number)

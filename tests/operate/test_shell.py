@@ -91,6 +91,7 @@ def test_an_unknown_job(job: OperatedJob, wanted: str) -> None:
 
 
 def test_a_job_by_its_task(job: OperatedJob, fargate: LocalFargate) -> None:
+    until(lambda: len(fargate.alive()) == 1)  # those of ended jobs take a moment to stop
     task = fargate.alive()[0]["taskArn"].rpartition("/")[2]
     assert job.fargate("shell", task[:6], "--", "true").returncode == 0
 
@@ -146,6 +147,9 @@ def test_a_terminal_that_is_closed_leaves_nothing(job: OperatedJob, tmp_path: Pa
     job.fargate("shell", job.number, "--", "rm", "terminal.pid")
 
 
-def test_the_job_keeps_its_verdict(job: OperatedJob) -> None:
-    assert job.finish_stage() == 1
-    assert job.code_file.read_text().strip() == "3"
+def test_the_job_keeps_its_verdict(make_job: MakeJob) -> None:
+    this = make_job()
+    assert this.fargate("shell", this.number, "--", "sh", "-c", "exit 9").returncode == 9
+    assert this.finish_stage() == 1
+    assert this.code_file.read_text().strip() == "3"
+    this.end()

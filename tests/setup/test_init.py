@@ -106,6 +106,8 @@ def test_the_end_of_input_writes_nothing(tmp_path: Path) -> None:
         ({**MADE, "token_secret": HOSTED["token_secret"]}, "--driver-package is needed"),
         ({**MADE, **HOSTED, "driver_package": "gitlab-fargate-driver"}, "--driver-package: 'git"),
         ({**MADE, **HOSTED, "public_ip": "ssh"}, "--public-ip: ssh is for a host"),
+        ({**MADE, **HOSTED, "region": "eu-west-1"}, "is of another region than eu-west-1"),
+        ({**THERE, "account": "210987654321"}, "is of another account than 210987654321"),
         ({**THERE, "limit": "0"}, "--limit: '0' is not allowed; allowed: a whole number from 1"),
         ({**THERE, "tags": "aws:x=y"}, "--tags: 'aws:x' starts with aws:"),
         ({**THERE, "endpoint_url": "http://u:p@h/"}, "--endpoint-url: "),
@@ -218,7 +220,11 @@ def test_only_what_aws_cannot_limit_is_a_wildcard() -> None:
         ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
     ],
 )
-def test_other_partitions(region: str, partition: str, suffix: str) -> None:
+def test_other_partitions(
+    region: str, partition: str, suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     found = plan(THERE, region=region, execution_role=f"arn:{partition}:iam::123456789012:role/x")
     assert found.scope.prefix == f"arn:{partition}:ecs:{region}:123456789012"
     assert str(found.helper_image).startswith(f"123456789012.dkr.ecr.{region}.{suffix}/")
+    assert application(flags(), ["helper-image", "--region", region]) == 0
+    assert f"registry=ACCOUNT.dkr.ecr.{region}.{suffix}\n" in capfd.readouterr().out

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import select
 import signal
 import threading
 import time
@@ -320,19 +322,32 @@ def test_a_refused_session_is_said_so(tmp_path: Path) -> None:
     task.start()
     try:
         stages = Stages(task, task.open())
-        holders = []
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for _ in range(10):
-            holder = Session(str(task.job), b"sleep 300", (nothing, nothing, nothing))
-            holders.append(holder)
-        os.close(nothing)
-        wait_until(lambda: len(list(_children(task, "sleep"))) == 10)
-        with pytest.raises(SessionRefusedError, match="refused"):
-            stages.run("true")
-        for holder in holders:
-            holder.close()
+        with contextlib.ExitStack() as held:
+            for _ in range(10):
+                held.callback(_hold(task).close)
+            with pytest.raises(SessionRefusedError, match="refused"):
+                stages.run("true")
     finally:
         task.stop()
+
+
+def _hold(task: Task) -> Session:
+    """Open a session that stays; the probe's own may still be ending, and count."""
+    before = len(list(_children(task, "sleep")))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    try:
+        while True:
+            session = Session(str(task.job), b"sleep 300", (nothing, nothing, nothing))
+            try:
+                while len(list(_children(task, "sleep"))) == before:
+                    if select.select([session], [], [], 0.02)[0]:
+                        session.receive()
+            except SessionRefusedError:
+                session.close()
+            else:
+                return session
+    finally:
+        os.close(nothing)
 
 
 def test_eight_stages_at_once_report_their_own_codes(stages: Stages) -> None:

@@ -115,14 +115,19 @@ def test_cleanup_kills_a_prepare_that_does_not_listen(
             assert not mine
 
 
-@pytest.mark.parametrize("noted", ["1 1 pid:[1]", "nonsense", ""])
+@pytest.mark.parametrize("noted", ["1 1 pid:[1] boot", "nonsense", "another start", "another boot"])
 def test_cleanup_signals_nobody_else(
     holder: tuple[str, subprocess.Popen[bytes]], noted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Another process that has the pid now, another namespace's, a note half-written.
+    # Another process that has the pid now, another namespace's or host's, a note half-written.
     directory, first = holder
-    noted = noted or f"{os.getpid()} 1 {Path('/proc/self/ns/pid').readlink()}"
-    Path(directory, jobs.PREPARE).write_text(noted)
+    file = Path(directory, jobs.PREPARE)
+    pid, started, *where = file.read_text().split()
+    if noted == "another start":
+        noted = " ".join([pid, "1", *where])
+    elif noted == "another boot":
+        noted = " ".join([pid, started, where[0], "boot"])
+    file.write_text(noted)
     monkeypatch.setattr(lock, "_GRACE", ((signal.SIGTERM, 0.2), (signal.SIGKILL, 0.2)))
     with lock.for_cleanup(directory):
         assert first.poll() is None

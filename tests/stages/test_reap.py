@@ -47,13 +47,13 @@ def new_job(fargate: LocalFargate, tmp_path: Path) -> JobCalls:
     return JobCalls(tmp_path / f"job{number}", fargate.config, number)
 
 
-def runner_that_prepares(job: JobCalls, tmp_path: Path) -> subprocess.Popen[str]:
+def runner_that_prepares(job: JobCalls, tmp_path: Path, *within: str) -> subprocess.Popen[str]:
     program = tmp_path / "gitlab-runner"
     program.write_text(RUNNER)
     program.chmod(0o700)
     words = [*FARGATE, "--config", str(job.config), "custom", "prepare"]
     process = subprocess.Popen(
-        [program, *words], env=job.environment, stdout=subprocess.PIPE, text=True
+        [*within, str(program), *words], env=job.environment, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
     assert process.stdout.readline() == "0\n"
@@ -106,7 +106,7 @@ def test_a_prepare_killed_before_it_knew_its_task_is_ended(
     fargate: LocalFargate, tmp_path: Path
 ) -> None:
     job = new_job(fargate, tmp_path)
-    fargate.faults({"operation": "RunTask", "hang": 3, "lose_answer": True})
+    fargate.faults({"operation": "RunTask", "hang": 60, "lose_answer": True})
     with job.start("prepare") as process:
         until(fargate.alive)
         os.killpg(process.pid, signal.SIGKILL)
@@ -141,6 +141,35 @@ def test_tasks_of_another_manager_are_none_of_its_business(
     assert job.call("prepare").returncode == 0
     monkeypatch.setattr(reap_command, "_YOUNG", -60.0)
     assert main(["--config", str(fargate.config), "reap"]) == 0
+    assert len(fargate.alive()) == 1
+    assert job.call("cleanup").returncode == 0
+
+
+@pytest.mark.root
+def test_managers_of_one_name_end_nothing_that_runs_in_the_other(
+    fargate: LocalFargate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As two containers that share `Manager` and the directory of records."""
+    job = new_job(fargate, tmp_path)
+    job.config = tmp_path / "named.toml"
+    text = fargate.config.read_text().replace("[TaskMetadata]", '[TaskMetadata]\nManager = "ci-a"')
+    job.config.write_text(text)
+    container = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    monkeypatch.setattr(reap_command, "_YOUNG", -60.0)
+    with runner_that_prepares(job, tmp_path, *container) as runner:
+        try:
+            (task,) = fargate.alive()
+            assert task["startedBy"].startswith("gitlab-fargate-driver/ci-a/")
+            assert main(["--config", str(job.config), "reap"]) == 0
+            assert capsys.readouterr().out == ""
+            assert [one["taskArn"] for one in fargate.alive()] == [task["taskArn"]]
+        finally:
+            runner.kill()
+    # Gone as well, which can't be seen from here either: its time has to pass.
+    assert main(["--config", str(job.config), "reap"]) == 0
     assert len(fargate.alive()) == 1
     assert job.call("cleanup").returncode == 0
 

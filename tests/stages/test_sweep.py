@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from fargate_driver.moment import Moment
 
+SECRET = "not/a/secret+key/0123456789"
 NO = {"error": "AccessDeniedException", "message": "no", "status": 400, "times": 99}
 
 
@@ -100,7 +101,7 @@ def test_every_way_to_end_a_job_keeps_to_that(
     fargate: LocalFargate, tmp_path: Path, way: str
 ) -> None:
     job = JobCalls(tmp_path / "job", fargate.config, 7000)
-    fargate.faults({"operation": "RunTask", "hang": 3, "lose_answer": True})
+    fargate.faults({"operation": "RunTask", "hang": 60, "lose_answer": True})
     with job.start("prepare") as process:
         until(fargate.alive)
         os.killpg(process.pid, signal.SIGKILL)
@@ -149,10 +150,14 @@ def test_reap_goes_on_beside_what_it_cannot_end(
         return end_job_counted(directory, *words, **rest)
 
     monkeypatch.setattr(sweep, "end_job_counted", ends)
-    fargate.faults({"operation": "StopTask", **NO, "times": 1}, {"operation": "ListTasks", **NO})
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    quoting = {**NO, "message": f"not signed with {SECRET}", "times": 1}
+    fargate.faults({"operation": "StopTask", **quoting}, {"operation": "ListTasks", **NO})
     assert reap(fargate) == 2
     said = capsys.readouterr()
     assert said.out.splitlines()[0].startswith(f"ended job {good.name}: ")
+    assert "not signed with [MASKED]" in said.err
     lines = said.err.splitlines()
     for directory, words in {
         broken: "passed over: {}/record.json: the job's record can't be read",
@@ -191,7 +196,7 @@ def test_a_prepare_spends_no_time_on_what_cannot_be_ended(
 
     monkeypatch.setattr(sweep, "_IN_PASSING", 0.0)
     assert tries() == 0
-    monkeypatch.undo()
+    monkeypatch.setattr(sweep, "_IN_PASSING", 60.0)
     assert tries() == 1
     assert [tries() for _ in range(5)] == [0] * 5
     # A minute later it is tried again, and then not for two.
@@ -263,6 +268,28 @@ def test_directories_of_others_are_not_opened(
     assert said.err.count(f"passed over: {foreign}: is not a directory of user id 0") == 2
     (metadata(fargate) / f"8-{'0' * 20}").unlink()
     assert tmp_path.is_dir()
+
+
+@pytest.mark.root
+def test_a_task_is_stopped_although_its_record_cannot_be_removed(
+    fargate: LocalFargate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, unheard = orphan(fargate), orphan(fargate, known=False)
+    records = str(metadata(fargate))
+    mounts = [["mount", "--bind", records, records], ["mount", "-o", "remount,bind,ro", records]]
+    try:
+        for command in mounts:
+            if subprocess.run(command, capture_output=True, check=False).returncode:
+                pytest.skip("mounting is not allowed here")
+        assert reap(fargate) == 2
+    finally:
+        subprocess.run(["umount", "--lazy", records], capture_output=True, check=False)
+    said = capsys.readouterr().err
+    for one in (directory, unheard):
+        assert f"could not end job {one.name}: {one}: can't be emptied: Read-only file" in said
+    until(lambda: not fargate.alive())
+    assert reap(fargate) == 0
+    assert list(metadata(fargate).glob("[0-9]*")) == []
 
 
 def test_records_that_are_not_there_make_no_orphans(

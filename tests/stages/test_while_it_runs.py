@@ -127,6 +127,7 @@ def test_a_task_that_somebody_stops(fargate: LocalFargate, job: JobCalls) -> Non
     assert "somebody needed the room" in stderr
 
 
+@pytest.mark.long
 def test_a_silent_network_is_noticed_within_a_minute_and_ends_with_the_task(
     fargate: LocalFargate, job: JobCalls
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
 
@@ -63,6 +64,17 @@ class Application(click.Group):
         command: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
         global_flags.accept(command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called, or say which one is close to what was typed."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            close = get_close_matches(args[0][:60], COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise click.UsageError(f"{error.message}{hint}", ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table that the parser of the command line goes by, then the commands."""
@@ -145,7 +157,8 @@ def _with_hint(error: click.ClickException) -> str:
     if not isinstance(error, click.UsageError):
         return error.format_message()
     where = error.ctx.command_path if error.ctx else "fargate"
-    return f"{error.format_message().rstrip('.')}; see {where} --help"
+    text = " ".join(error.format_message().split())  # choices are a line each
+    return f"{text.rstrip('.')}; see {where} --help"
 
 
 def _custom() -> click.Group:

@@ -31,10 +31,10 @@ _LONGEST = 60
     "  fargate completion zsh > ~/.fargate.zsh\n"
     "  fargate completion fish > ~/.config/fish/completions/fargate.fish\n",
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the completion of `fargate` for a shell; bash from 4.4 on.
+    """Print the completion of `fargate` for SHELL: bash (from 4.4 on), zsh or fish.
 
     It completes commands, options, files, and for `shell` and `logs` the numbers of jobs. bash and
     fish find the file at the places below; zsh needs `source ~/.fargate.zsh` in ~/.zshrc, after

@@ -25,7 +25,7 @@ class GlobalFlag(click.Option):
     def __init__(self, name: str, metavar: str | None, text: str) -> None:
         super().__init__(
             [f"--{name}"],
-            is_flag=metavar is None,
+            is_flag=True if metavar is None else None,  # False would make the value optional
             metavar=metavar,
             type=click.Path() if metavar == "FILE" else None,
             expose_value=False,

@@ -6,38 +6,49 @@ import shlex
 
 import click
 
-from fargate_driver import __version__
 from fargate_driver.errors import DriverError
-from fargate_driver.helper import ToolsError, source_directory
+from fargate_driver.helper import ToolsError, image_tag, source_directory
+from fargate_driver.setup.plan import registry_of
 
 # GitLab's tags: docs.gitlab.com/runner/configuration/advanced-configuration, "Helper image".
 _TEXT = """\
 # The tools image of gitlab-fargate-driver, from {directory}/Dockerfile.
 # Building it for both architectures needs Docker with buildx, pushing it the AWS CLI.
-set -e
+# It can be run again: what is there already stays.
+set -eu
 
 # The version of your gitlab-runner, whose helper goes into the image
 runner=RUNNER_VERSION  # such as 18.4.0; see gitlab-runner --version
 
+registry={registry}
+# Another tag for other contents, so that no task gets another image than it was tested with
+tag={tag}
 helper=registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper
 pinned() {{
   docker buildx imagetools inspect --format "$helper:$1@{{{{.Manifest.Digest}}}}" "$helper:$1"
 }}
-registry={registry}
-aws ecr describe-repositories --region {region} --repository-names {repository} ||
+aws ecr describe-repositories --region {region} --repository-names {repository} >/dev/null 2>&1 ||
   aws ecr create-repository --region {region} --repository-name {repository}
-aws ecr get-login-password --region {region} |
-  docker login --username AWS --password-stdin "$registry"
-docker buildx build --platform linux/amd64,linux/arm64 --push \\
-  --build-arg "HELPER_AMD64=$(pinned "alpine-latest-x86_64-v$runner")" \\
-  --build-arg "HELPER_ARM64=$(pinned "alpine-latest-arm64-v$runner")" \\
-  --tag "$registry/{repository}:{tag}" \\
-  {quoted}
+if aws ecr describe-images --region {region} --repository-name {repository} \\
+  --image-ids "imageTag=$tag" >/dev/null 2>&1; then
+  echo "$registry/{repository}:$tag is there already"
+else
+  amd64=$(pinned "alpine-latest-x86_64-v$runner")
+  arm64=$(pinned "alpine-latest-arm64-v$runner")
+  password=$(aws ecr get-login-password --region {region})
+  printf %s "$password" | docker login --username AWS --password-stdin "$registry"
+  docker buildx build --platform linux/amd64,linux/arm64 --push \\
+    --build-arg "HELPER_AMD64=$amd64" \\
+    --build-arg "HELPER_ARM64=$arm64" \\
+    --tag "$registry/{repository}:$tag" \\
+    {quoted}
+fi
 
-# Then, in fargate.toml (the task's execution role has to be allowed to pull from the repository):
-#   [Images]
-#   Enabled = true
-#   HelperImage = "{registry}/{repository}:{tag}"
+# The task's execution role has to be allowed to pull from the repository.
+echo "Now in fargate.toml:
+[Images]
+Enabled = true
+HelperImage = \\"$registry/{repository}:$tag\\""
 """
 
 
@@ -51,13 +62,17 @@ docker buildx build --platform linux/amd64,linux/arm64 --push \\
 @click.option(
     "--repository", default="fargate-helper", show_default=True, help="The ECR repository's name."
 )
-def helper_image(region: str, account: str, repository: str) -> None:
+@click.option(
+    "--tag", help="The image's tag; else of its contents and your gitlab-runner's version."
+)
+def helper_image(region: str, account: str, repository: str, tag: str | None) -> None:
     """Print the commands that build, push and configure the tools image.
 
     Nothing is run. What is in capitals is yours to fill in.
     """
     try:
         directory = source_directory()
+        tag = shlex.quote(tag) if tag else f'"{image_tag()}-$runner"'
     except ToolsError as error:
         raise DriverError(str(error)) from error
     click.echo(
@@ -66,8 +81,16 @@ def helper_image(region: str, account: str, repository: str) -> None:
             quoted=shlex.quote(str(directory)),
             region=shlex.quote(region),
             repository=shlex.quote(repository),
-            registry=shlex.quote(f"{account}.dkr.ecr.{region}.amazonaws.com"),
-            tag=__version__,
+            registry=shlex.quote(_registry(account, region)),
+            tag=tag,
         ),
         nl=False,
     )
+
+
+def _registry(account: str, region: str) -> str:
+    try:
+        return registry_of(account, region)
+    except ValueError:
+        # A word that is to be filled in.
+        return f"{account}.dkr.ecr.{region}.amazonaws.com"

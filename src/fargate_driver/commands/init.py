@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fargate_driver.errors import DriverError
 from fargate_driver.setup import files, next_steps
-from fargate_driver.setup.questions import QUESTIONS, Question, answer
+from fargate_driver.setup.questions import QUESTIONS, answer
+
+if TYPE_CHECKING:
+    from fargate_driver.setup.question import Question
 
 
 def _options(command: click.Command) -> click.Command:

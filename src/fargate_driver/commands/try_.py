@@ -156,7 +156,8 @@ class _Attempt:
     async def run(self, config: Path | None) -> Result:
         """Run the job on what the configuration describes, or on an embedded Fargate."""
         # By its name the driver knows it, and `fargate reap` that it is gone (owner.py).
-        Path("/proc/self/comm").write_text(owner.TRY, "ascii")
+        with contextlib.suppress(OSError):
+            Path("/proc/self/comm").write_text(owner.TRY, "ascii")
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

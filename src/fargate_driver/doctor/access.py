@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.doctor.aws import Aws, CallError
+from fargate_driver.doctor.aws import PATIENCE, Aws, CallError
 from fargate_driver.doctor.background import begin
 from fargate_driver.doctor.finding import Finding, ok, unchecked, wrong
 from fargate_driver.ecs import launch
@@ -69,10 +69,12 @@ def look(config: Settings) -> Access:
     """
     access = Access()
     try:
-        aws = Aws(launch.target(config))
-    except DriverError as error:
+        # Some sources are other hosts or programs, which may take as long as they like.
+        aws = begin(lambda: Aws(launch.target(config))).result(PATIENCE)
+    except (DriverError, TimeoutError) as error:
         mend = "see https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html"
-        _block(access, wrong("credentials", str(error), mend))
+        found = str(error) or f"their source gives none within {PATIENCE} s"
+        _block(access, wrong("credentials", found, mend))
         access.findings += [unchecked(one, access.blocked) for one in ("region", "clock")]
         return access
     access.hide = aws.hide

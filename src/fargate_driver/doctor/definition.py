@@ -72,9 +72,10 @@ def look(described: dict[str, Any] | CallError, config: Settings) -> Iterator[Fi
     if not described and not isinstance(described, CallError):
         yield unchecked("task-definition", "the configuration names none: each job does")
         return
-    found = exists(described, config.fargate.task_definition, "TaskDefinition")
-    yield found
-    if isinstance(described, CallError) or found.status is not Status.OK:
+    yield exists(described, config.fargate.task_definition, "TaskDefinition")
+    if isinstance(described, CallError):
+        for check in ("size", "roles", "platform", "container", "ssh-port"):
+            yield unchecked(check, "see task-definition")
         return
     revision = f"{described['family']}:{described['revision']}"
     yield from _fargate(described)

@@ -86,8 +86,9 @@ def _state(directory: Path, base: Path) -> Finding:
         return wrong("records", f"{base}: {told}", "make room on its file system")
     if base != directory:
         return ok("records", f"{directory} will be made in {base}, {told}")
-    if found.st_uid not in (os.geteuid(), 0):
-        mend = f"chown {os.geteuid()} {directory}, or have gitlab-runner's user call the doctor"
+    me = os.geteuid()
+    if found.st_uid not in (me, 0):
+        mend = f"call the doctor as gitlab-runner's user; if this is it: chown {me} {directory}"
         return wrong("records", f"{directory}: belongs to user {found.st_uid}, {_WHO}", mend)
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         mend = f"chmod go-w {directory}"

@@ -41,24 +41,25 @@ def show(group: Group, console: Console) -> None:
     table.add_column(overflow="fold")
     for finding in group.findings:
         mark, style = _MARKS[finding.status]
-        if not str(console.encoding).startswith("utf"):
+        if not console.encoding.startswith("utf"):
             mark = _PLAIN[mark]
-        table.add_row(Text(mark, style), finding.check, _words(finding))
+        table.add_row(Text(mark, style), finding.check, _words(finding, console.encoding))
     console.print(Text(group.title, "bold"))
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
-def _words(finding: Finding) -> Text:
-    text = Text(_printable(finding.found))
+def _words(finding: Finding, encoding: str) -> Text:
+    text = Text(_printable(finding.found, encoding))
     if finding.mend:
         text.append("\nmend: ", "bold")
-        text.append(_printable(finding.mend))
+        text.append(_printable(finding.mend, encoding))
     return text
 
 
-def _printable(text: str) -> str:
-    """Names of files and answers of servers don't get to move the cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+def _printable(text: str, encoding: str) -> str:
+    """Names of files and answers of servers don't get to move the cursor, or to break off."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable.encode(encoding, "replace").decode(encoding)
 
 
 def summary(findings: Iterable[Finding]) -> str:
@@ -92,4 +93,4 @@ def as_json(groups: Iterable[Group]) -> str:
         for finding in group.findings
     ]
     wrong = any(check["status"] == Status.WRONG for check in checks)
-    return json.dumps({"ok": not wrong, "checks": checks}, ensure_ascii=False)
+    return json.dumps({"ok": not wrong, "checks": checks})

@@ -5,12 +5,13 @@ What is called, and why it has no effect, is documented in docs/doctor.md.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver.doctor.access import NO_TASK, Access
 from fargate_driver.doctor.aws import Aws, CallError
 from fargate_driver.doctor.finding import Finding, ok, unchecked, wrong
-from fargate_driver.ecs import denials, launch
+from fargate_driver.ecs import container_log, denials, launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _NO_REVISION = 2147483647
 _NO_SUBNET = "subnet-00000000000000000"
 _REASON = "fargate doctor tries the right to stop tasks"
+_NOBODY = "fargate-doctor"
 _BESIDE = {"iam:PassRole", "ecs:TagResource"}
 _ONLY_A_TASK = "it can't be tried without starting a task: --run tells"
 _NO_INTERFACE = "eni-00000000000000000"
@@ -57,7 +59,7 @@ def look(
         yield _judge("ecs:TagResource", refusals["ecs:TagResource"])
     elif config.fargate.tags or config.fargate.propagate_tags:
         yield unchecked("ecs:TagResource", _ONLY_A_TASK)
-    yield _list_tasks(aws, config)
+    yield from _optional(aws, config, described)
 
 
 def _tried(aws: Aws, config: Settings, access: Access) -> Iterator[tuple[str, CallError | None]]:
@@ -82,13 +84,38 @@ def _tried(aws: Aws, config: Settings, access: Access) -> Iterator[tuple[str, Ca
         yield action, _refusal(aws, action, family=family, containerDefinitions=[], **passed)
 
 
-def _list_tasks(aws: Aws, config: Settings) -> Finding:
-    """A right that jobs do without."""
+def _optional(
+    aws: Aws, config: Settings, described: tuple[dict[str, Any] | CallError, ...]
+) -> Iterator[Finding]:
+    """The rights that jobs do without."""
     action = "ecs:ListTasks"
-    error = _refusal(aws, action, cluster=config.fargate.cluster, startedBy="fargate-doctor")
+    error = _refusal(aws, action, cluster=config.fargate.cluster, startedBy=_NOBODY)
+    yield _judge_optional(action, error, "`fargate reap` can't find tasks whose record was lost")
+    log = _log(config, described)
+    if log:
+        action = "logs:GetLogEvents"
+        place = {"logGroupName": log.group, "logStreamName": log.name}
+        error = _refusal(aws, action, region=log.region, limit=1, **place)
+        yield _judge_optional(action, error, "`fargate logs` and logs of services can't be shown")
+
+
+def _log(
+    config: Settings, described: tuple[dict[str, Any] | CallError, ...]
+) -> container_log.Stream | None:
+    """A log of a task that can't exist; None where tasks have none that can be read."""
+    for one in described:
+        if one and not isinstance(one, CallError):
+            for container in one["containerDefinitions"]:
+                with suppress(container_log.NoLogError):
+                    return container_log.stream(
+                        one, container["name"], NO_TASK, config.fargate.region
+                    )
+    return None
+
+
+def _judge_optional(action: str, error: CallError | None, without: str) -> Finding:
     if error and error.denied:
-        why = "not allowed: `fargate reap` can't find tasks whose record was lost (docs/reap.md)"
-        return unchecked(action, why)
+        return unchecked(action, f"not allowed: {without}")
     return _judge(action, error)
 
 

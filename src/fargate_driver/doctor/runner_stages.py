@@ -138,4 +138,8 @@ def _version(program: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{program} doesn't start: {error}"
     told = answer.stdout.strip()[:60]
-    return "" if told == f"fargate {__version__}" else f"{program} is not this driver: {told!r}"
+    if told == f"fargate {__version__}":
+        return ""
+    if told.startswith("fargate "):
+        return f"{program[:200]} is {told!r}, and this doctor is of fargate {__version__}"
+    return f"{program[:200]} is not this driver: {told!r}"

@@ -132,7 +132,8 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
             " enabled; give the job's another name"
         )
     builds, cache = config.builds_dir, config.cache_dir
-    shared = _mounts(config)
+    shared = _mounts(config, template)
+    own = [mount for mount in template.get("mountPoints", ()) if mount not in shared]
     hosts = ",".join(alias for service in images.services for alias in service.aliases)
     tools_for_all = {"sourceVolume": _TOOLS_VOLUME, "containerPath": _INJECTED, "readOnly": False}
     tools = {"sourceVolume": _TOOLS_VOLUME, "containerPath": TOOLS, "readOnly": True}
@@ -160,7 +161,7 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
             "entryPoint": init(settings.ssh_port),
             "command": [],
             **({"user": user} if user else {}),
-            "mountPoints": [tools, *shared, *template.get("mountPoints", [])],
+            "mountPoints": [tools, *shared, *own],
             "dependsOn": [ready, *template.get("dependsOn", [])],
         },
         {
@@ -182,7 +183,7 @@ def _service(config: Settings, service: Service, template: dict[str, Any]) -> di
         **_container(config, service.container, service.name, template),
         "essential": False,
         # As on GitLab's Docker executor.
-        "mountPoints": _mounts(config),
+        "mountPoints": _mounts(config, template),
         "dependsOn": [{"containerName": INJECTOR_CONTAINER, "condition": "SUCCESS"}],
     }
     if service.entrypoint:
@@ -205,9 +206,18 @@ def _container(config: Settings, name: str, image: str, template: dict[str, Any]
     return container
 
 
-def _mounts(config: Settings) -> list[dict[str, Any]]:
+def _mounts(config: Settings, template: dict[str, Any]) -> list[dict[str, Any]]:
+    """The folders that all containers share; on a volume of the base's own, such as EFS."""
     places = ((_BUILDS_VOLUME, config.builds_dir), (_CACHE_VOLUME, config.cache_dir))
-    return [{"sourceVolume": v, "containerPath": path, "readOnly": False} for v, path in places]
+    given = {_place(mount): mount for mount in template.get("mountPoints", ())}
+    return [
+        given.get(str(path)) or {"sourceVolume": volume, "containerPath": path, "readOnly": False}
+        for volume, path in places
+    ]
+
+
+def _place(mount: dict[str, Any]) -> str:
+    return str(mount.get("containerPath")).rstrip("/")
 
 
 def _credentials(secrets: dict[str, str], image: str) -> str | None:

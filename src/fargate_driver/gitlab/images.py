@@ -241,12 +241,12 @@ class _Reader:
     def _aliases(self, name: str, given: dict[str, Any]) -> list[str]:
         aliases = [*host_names(reference.parse(name))]
         for alias in text(given.get("alias")).replace(",", " ").split():
-            if is_host_name(alias) and not self._variables.secret_in(alias):
+            secret = self._variables.secret_in(alias)
+            if is_host_name(alias) and not secret:
                 aliases.append(alias)
-            else:
-                self._warnings.append(
-                    f"service {shown(name)}: its alias {shown(alias)} is no host name; left out"
-                )
+                continue
+            what = f"holds the value of {secret}" if secret else f"{shown(alias)} is no host name"
+            self._warnings.append(f"service {shown(name)}: its alias {what}; left out")
         return list(dict.fromkeys(aliases))
 
     def _options(self, where: str, given: dict[str, Any]) -> str | None:
@@ -257,20 +257,21 @@ class _Reader:
             self._architectures.add(_ARCHITECTURES[platform])
         elif platform:
             known = ", ".join(_ARCHITECTURES)
-            self._mistakes.append(
-                f"{where}: docker: platform: {shown(platform)} is not one of {known}"
-            )
+            self._wrong(f"{where}: docker: platform:", platform, f"is not one of {known}")
         given_user = docker.get("user")
         number = isinstance(given_user, int) and not isinstance(given_user, bool)
         user = self._variables.expand(shown(given_user) if number else text(given_user))
         if not user:
             return None
         if not _USER.fullmatch(user) or self._variables.secret_in(user):
-            self._mistakes.append(
-                f"{where}: docker: user: {shown(user)} is no user; allowed: a name or number, and"
-                " optionally a colon and a group"
-            )
+            allowed = "a name or number, and optionally a colon and a group"
+            self._wrong(f"{where}: docker: user:", user, f"is no user; allowed: {allowed}")
         return user
+
+    def _wrong(self, where: str, value: str, what: str) -> None:
+        secret = self._variables.secret_in(value)
+        told = f"{where} {shown(value)} {what}"
+        self._mistakes.append(_shown_to_all(where.rstrip(":"), secret) if secret else told)
 
     def _check_ports(self, services: list[Service]) -> None:
         images = self._config.images

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _PACKAGED = Path(__file__).parent / "image"
 _CHECKOUT = Path(__file__).parents[3] / "images" / "helper"
@@ -25,3 +30,26 @@ def source_directory() -> Path:
         f"the sources of the tools image are missing: {_PACKAGED} does not exist. Install the"
         " driver again, from its wheel or a checkout"
     )
+
+
+def digest(directory: Path, *, without: Collection[str]) -> str:
+    """What tells one version of the sources from another, in hexadecimal.
+
+    Args:
+        directory: As `source_directory` returns it.
+        without: Names of files that don't matter.
+    """
+    found = hashlib.sha256()
+    for file in sorted(directory.iterdir()):
+        if file.name not in without and file.is_file():
+            found.update(f"\0{file.name}\0".encode() + file.read_bytes())
+    return found.hexdigest()
+
+
+def image_tag() -> str:
+    """A tag for the tools image, another for other contents.
+
+    Raises:
+        ToolsError: the sources are missing.
+    """
+    return digest(source_directory(), without=("README.md",))[:12]

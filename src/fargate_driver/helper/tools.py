@@ -8,13 +8,15 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-from fargate_driver.helper.sources import ToolsError, source_directory
+from fargate_driver.helper.sources import ToolsError, digest, source_directory
 
 _LIMIT = 900.0
 """Seconds for a build. It takes one processor 45 s; a busy machine may need many times that."""
+_SAID = "fargate: building the tools for job containers, once, which takes about a minute"
 _NO_SOURCES = {"Dockerfile", "README.md"}
 
 
@@ -30,7 +32,8 @@ def tools_directory() -> Path:
     sources = source_directory()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     cache /= "gitlab-fargate-driver"
-    tools = cache / f"tools-{_digest(sources)}"
+    name = f"{platform.machine()} {digest(sources, without=_NO_SOURCES)}"
+    tools = cache / f"tools-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     try:
         if tools.is_dir():
             return tools
@@ -44,16 +47,9 @@ def tools_directory() -> Path:
     return tools
 
 
-def _digest(sources: Path) -> str:
-    digest = hashlib.sha256(platform.machine().encode())
-    for file in sorted(sources.iterdir()):
-        if file.name not in _NO_SOURCES:
-            digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def _build(sources: Path, tools: Path) -> None:
     made = Path(tempfile.mkdtemp(prefix="building-", dir=tools.parent))
+    sys.stderr.write(f"{_SAID}\n")
     try:
         # A wheel's files are not executable.
         result = subprocess.run(

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver.setup import toml
+from fargate_driver.setup.partition import partition_of
 from fargate_driver.setup.policy import policy
 from fargate_driver.setup.render import render
 
@@ -60,7 +61,9 @@ def _chosen(plan: Plan) -> set[str]:
 
 def _words(plan: Plan, *, security_group: str, runner_version: str) -> dict[str, str]:
     """What the templates are filled with: no answer holds a character that needs quoting."""
-    service = "ec2" if plan.manager == "ec2" else "ecs-tasks"
+    tasks = "ecs-tasks.amazonaws.com"
+    # EC2 is called otherwise in China, as one of the few.
+    manager = f"ec2.{partition_of(plan.region).suffix}" if plan.manager == "ec2" else tasks
     words = {
         "account": plan.account,
         "region": plan.region,
@@ -82,8 +85,8 @@ def _words(plan: Plan, *, security_group: str, runner_version: str) -> dict[str,
         "limit": str(plan.limit),
         "driver_package": str(plan.driver_package),
         "runner_version": runner_version,
-        "trust_tasks": _document(_trust("ecs-tasks")),
-        "trust_manager": _document(_trust(service)),
+        "trust_tasks": _document(_trust(tasks)),
+        "trust_manager": _document(_trust(manager)),
         "policy": _document(policy(plan.features, plan.scope)),
         "execution_policy": _document(_of(*_pulls(plan), _logs(plan))),
         "token_policy": _document(_of(_token(plan))),
@@ -100,8 +103,8 @@ def _words(plan: Plan, *, security_group: str, runner_version: str) -> dict[str,
 
 
 def _trust(service: str) -> dict[str, Any]:
-    principal = {"Service": f"{service}.amazonaws.com"}
-    return _of({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"})
+    allowed = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return _of(allowed)
 
 
 def _pulls(plan: Plan) -> list[dict[str, Any]]:

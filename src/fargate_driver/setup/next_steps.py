@@ -76,10 +76,12 @@ def _image(plan: Plan) -> list[list[str]]:
                 f"docker push {plan.job_image}",
             ]
         ]
-    text = f"Build and push the tools image, {plan.helper_image}, that every job needs:"
+    text = "Build and push the tools image; its end prints what belongs into fargate.toml:"
     command = "fargate helper-image"
     if repository := plan.own_repository(plan.helper_image):
         command += f" --region {plan.region} --account {plan.account} --repository {repository}"
+        if tag := str(plan.helper_image).rpartition("/")[2].partition("@")[0].partition(":")[2]:
+            command += f" --tag {tag}"
     return [[text, command]]
 
 

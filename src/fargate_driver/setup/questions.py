@@ -4,61 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver import __version__
+from fargate_driver.helper import image_tag
 from fargate_driver.setup import checks
 from fargate_driver.setup.plan import Plan, registry_of
+from fargate_driver.setup.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    Answers = Mapping[str, Any]
+    from fargate_driver.setup.question import Answers
 
 
 # Where the templates' managers have these.
 PROGRAM = "/opt/gitlab-fargate-driver/bin/fargate"
 CONFIG = "/etc/gitlab-runner/fargate.toml"
 RECORDS = "/var/lib/gitlab-runner/fargate"
-
-
-@dataclass(frozen=True)
-class Question:
-    """One of them.
-
-    Attributes:
-        key: The answer's name in Plan; the flag is the same with dashes.
-        text: What is asked, and the flag's help.
-        check: Makes a value of the text; ValueError says what is wrong with it.
-        default: The answer where there is no other, from the answers before; None: there is none.
-        when: Whether it matters, by the answers before.
-        optional: Whether it may be left empty.
-        absent: The value where it doesn't matter or is left empty.
-        asked: Whether it is asked at all, or only taken as a flag.
-    """
-
-    key: str
-    text: str
-    check: Callable[[str], Any]
-    default: Callable[[Answers], str | None] = lambda _: None
-    when: Callable[[Answers], bool] = lambda _: True
-    optional: bool = False
-    absent: Any = None
-    asked: bool = True
-
-    @property
-    def flag(self) -> str:
-        """The flag on the command line."""
-        return "--" + self.key.replace("_", "-")
-
-    def suggestion(self, answers: Answers) -> str | None:
-        """What is taken where nothing is answered; None where something has to be."""
-        return "" if self.optional else self.default(answers)
-
-    def read(self, text: str) -> Any:
-        """Make the value of a text; ValueError says what is wrong with it."""
-        return self.absent if self.optional and not text else self.check(text)
 
 
 def _always(text: str) -> Callable[[Answers], str | None]:
@@ -81,6 +44,10 @@ def _own_image(name: str, tag: str) -> Callable[[Answers], str | None]:
         return f"{registry_of(answers['account'], answers['region'])}/{folder}/{name}:{tag}"
 
     return default
+
+
+def _helper_image(answers: Answers) -> str | None:
+    return _own_image("fargate-helper", image_tag())(answers)
 
 
 def _job_image(answers: Answers) -> str | None:
@@ -131,7 +98,7 @@ QUESTIONS = (
         "helper_image",
         "Tools image, made with `fargate helper-image`",
         checks.image,
-        _own_image("fargate-helper", __version__),
+        _helper_image,
         lambda answers: bool(answers["images"]),
     ),
     Question(
@@ -285,6 +252,14 @@ QUESTIONS = (
 )
 
 
+# Parts of ARNs. ECS takes neither a role of another account nor a secret of another Region.
+_PLACES = (
+    ("execution_role", 4, "account"),
+    ("task_role", 4, "account"),
+    ("token_secret", 3, "region"),
+)
+
+
 def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None], Any]) -> Plan:
     """Take an answer for every question that matters.
 
@@ -311,6 +286,12 @@ def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None]
                 )
             except ValueError as error:
                 raise ValueError(f"{question.flag}: {error}") from None
+    for key, part, where in _PLACES:
+        arn = answers[key]
+        if arn and arn.split(":")[part] != answers[where]:
+            raise ValueError(
+                f"--{key.replace('_', '-')}: {arn} is of another {where} than {answers[where]}"
+            )
     if answers["public_ip"] == "ssh" and _hosted(answers):
         raise ValueError(
             "--public-ip: ssh is for a host outside of the VPC, and the one that is made is in it;"

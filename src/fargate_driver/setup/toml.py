@@ -60,7 +60,7 @@ def fargate_toml(plan: Plan, security_group: str | None = None) -> str:
 
 
 def _images(plan: Plan) -> list[str]:
-    values = {
+    values: dict[str, str | bool | None] = {
         "Enabled": True,
         "Family": plan.derived_family,
         "HelperImage": plan.helper_image,

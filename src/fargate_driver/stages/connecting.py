@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -129,7 +130,9 @@ def close(directory: str) -> None:
         directory: The job's directory; it may be gone.
     """
     for place in (directory, jobs.helper_directory(directory)):
-        master.close_master(place)
+        # Files that can't be removed are told where the job's directory is.
+        with contextlib.suppress(OSError):
+            master.close_master(place)
 
 
 def forget_host_keys(directory: str) -> None:

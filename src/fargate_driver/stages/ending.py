@@ -72,7 +72,10 @@ def end_job(
     connecting.close(directory)
     if problems:
         # The key goes in any case; the record stays as long as a task may run.
-        jobs.empty(directory, but=jobs.RECORD)
+        try:
+            jobs.empty(directory, but=jobs.RECORD)
+        except RecordError as e:
+            problems.append(str(e))
         raise DriverError("\n".join(problems))
     if again:
         jobs.empty(directory, but=jobs.PREPARE)

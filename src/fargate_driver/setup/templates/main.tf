@@ -317,6 +317,12 @@ resource "aws_ecs_service" "manager" {
   deployment_minimum_healthy_percent = 0
   deployment_maximum_percent         = 100
 
+  # A manager that doesn't start, for want of its image say, ends the deployment in minutes.
+  deployment_circuit_breaker {
+    enable   = true
+    rollback = true
+  }
+
   network_configuration {
     subnets          = @{subnets}
     security_groups  = [aws_security_group.manager.id]
