@@ -63,7 +63,7 @@ CHOICE = """\
 
 A flag beats the job's variable, and that beats the file.
 
-| Flag, before the command | What it does |
+| Flag, before the command (or after it, but for `custom`) | What it does |
 |---|---|
 {flags}
 

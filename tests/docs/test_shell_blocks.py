@@ -15,7 +15,7 @@ import pytest
 
 import aws_words
 from fargate_driver import cli
-from fargate_driver.commands import Application
+from fargate_driver.commands import COMMANDS, Application
 from fargate_driver.flags import UsageError, parse
 from pages import ROOT, RUN, Block, blocks, pages, prose
 from shell_words import commands
@@ -132,6 +132,14 @@ def test_commands_in_the_text_exist() -> None:
         if (unknown := _unknown(text))
     ]
     assert wrong == []
+
+
+def test_every_command_has_a_page() -> None:
+    text = "\n".join(page.read_text("utf-8") for page in (ROOT / "docs").rglob("*.md"))
+    missing = [
+        name for name in COMMANDS if not re.search(rf"\bfargate (--config \S+ )?{name}\b", text)
+    ]
+    assert missing == []
 
 
 RUN_PAGES = [page for page in pages() if any(block.note == RUN for block in blocks(page))]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from fargate_driver.moment import Moment
 
+SECRET = "not/a/secret+key/0123456789"
 NO = {"error": "AccessDeniedException", "message": "no", "status": 400, "times": 99}
 
 
@@ -149,10 +150,14 @@ def test_reap_goes_on_beside_what_it_cannot_end(
         return end_job_counted(directory, *words, **rest)
 
     monkeypatch.setattr(sweep, "end_job_counted", ends)
-    fargate.faults({"operation": "StopTask", **NO, "times": 1}, {"operation": "ListTasks", **NO})
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    quoting = {**NO, "message": f"not signed with {SECRET}", "times": 1}
+    fargate.faults({"operation": "StopTask", **quoting}, {"operation": "ListTasks", **NO})
     assert reap(fargate) == 2
     said = capsys.readouterr()
     assert said.out.splitlines()[0].startswith(f"ended job {good.name}: ")
+    assert "not signed with [MASKED]" in said.err
     lines = said.err.splitlines()
     for directory, words in {
         broken: "passed over: {}/record.json: the job's record can't be read",

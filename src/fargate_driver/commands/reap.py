@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fargate_driver import jobs, records, settings
+from fargate_driver import jobs, masking, records, settings
 from fargate_driver.ecs import launch, pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
@@ -48,7 +48,7 @@ def reap(flags: Flags, dry_run: bool) -> int:
     found = sweep.find(str(config.task_metadata.directory))
     failed = bool(found.unclear)
     for problem in found.unclear.values():
-        click.echo(f"passed over: {problem}", err=True)
+        _complain(f"passed over: {problem}")
     deadline = time.monotonic() + _PATIENCE
     for dead in found.dead:
         patience = max(deadline - time.monotonic(), _LEAST)
@@ -61,7 +61,7 @@ def reap(flags: Flags, dry_run: bool) -> int:
         except Exception as e:  # noqa: BLE001 - one job's fault is not the others'
             failed = True
             told = explained(e, debug=flags.debug)
-            click.echo(f"could not end {dead.description}: {told}", err=True)
+            _complain(f"could not end {dead.description}: {told}")
     if not dry_run:
         pace.forget(config.task_metadata.directory)
     stopped: list[str] = []
@@ -72,11 +72,11 @@ def reap(flags: Flags, dry_run: bool) -> int:
             click.echo("tasks without a record are not looked for: ecs:ListTasks is not allowed")
         else:
             failed = True
-            click.echo(f"tasks without a record could not be looked for: {e}", err=True)
+            _complain(f"tasks without a record could not be looked for: {e}")
     if text_file := config.metrics.text_file:
         directory = str(config.task_metadata.directory)
         if problem := metrics.reap(text_file, directory, orphans=len(stopped)):
-            click.echo(problem, err=True)
+            _complain(problem)
     return 2 if failed else 0
 
 
@@ -90,7 +90,7 @@ def _stop_tasks_without_record(config: Settings, stopped: list[str], *, dry_run:
     listed = ecs.list_tasks(startedBy=launch.started_by(config.task_metadata))
     directory = config.task_metadata.directory
     if listed and not directory.is_dir():
-        click.echo(f"{directory} is missing: no task is stopped for want of a record", err=True)
+        _complain(f"{directory} is missing: no task is stopped for want of a record")
         return False
     known, before = _known(str(directory))
     done = True
@@ -105,7 +105,7 @@ def _stop_tasks_without_record(config: Settings, stopped: list[str], *, dry_run:
             click.echo(f"{_verb('stopped', dry_run)} {arn}: this manager has no record of its job")
         except EcsError as e:
             done = False
-            click.echo(f"could not stop {arn}, of which there is no record: {e}", err=True)
+            _complain(f"could not stop {arn}, of which there is no record: {e}")
     return done
 
 
@@ -133,6 +133,11 @@ def _known(directory: str) -> tuple[set[str | None], float]:
                 # to be replayed is known by nobody any more: its task is an orphan.
                 before = min(before, one.created.epoch - _CLOCKS)
     return known, before
+
+
+def _complain(text: str) -> None:
+    # AWS's words may quote what the request was signed with.
+    click.echo(masking.whole(text), err=True)
 
 
 def _oldest(place: str) -> float:
