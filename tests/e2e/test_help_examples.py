@@ -18,7 +18,7 @@ def test_of_local_up_and_try(tmp_path: Path) -> None:
     """`fargate local up` in one terminal, jobs on it in others."""
     texts = helps()
     up, on_it = examples(texts["fargate local up"])
-    _, with_script = examples(texts["fargate try"])
+    with_script = next(one for one in examples(texts["fargate try"]) if "--script" in one)
     (tmp_path / "job.sh").write_text("echo $GREETING from a script\n")
     (tmp_path / "fargate").mkdir()
     (tmp_path / "fargate.toml").symlink_to("fargate/fargate.toml")
