@@ -27,7 +27,7 @@ MARKER = "FARGATE_TEST_MARKER"
 """Set for every process of a test's Fargate and drivers, so that what is left can be found."""
 
 
-LATER = 8.0
+LATER = 15.0
 """Seconds from RUNNING to a fault of a task whose job has come to its script by then, on a machine
 that is ten times as slow too."""
 
