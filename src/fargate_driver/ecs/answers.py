@@ -29,7 +29,12 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _NEEDED = {
     "DeregisterTaskDefinition": ("taskDefinition",),
     "DescribeNetworkInterfaces": ("NetworkInterfaces",),
-    "DescribeTaskDefinition": ("taskDefinition.family", "taskDefinition.revision"),
+    "DescribeTaskDefinition": (
+        "taskDefinition.family",
+        "taskDefinition.revision",
+        "taskDefinition.taskDefinitionArn",
+        "taskDefinition.containerDefinitions",
+    ),
     "DescribeTasks": ("tasks.taskArn",),
     "GetLogEvents": ("events.timestamp", "events.message", "nextForwardToken"),
     "ListTaskDefinitionFamilies": ("families",),

@@ -17,6 +17,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
     SSLError,
 )
+from botocore.parsers import ResponseParserError
 
 from fargate_driver.ecs import answers, diagnosis, words
 from fargate_driver.ecs.errors import EcsError
@@ -36,6 +37,8 @@ _PASSING = (
 _NOT_CONNECTED = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
 _NO_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
 """How a connection is refused before anything is sent over it, and will be again."""
+_ANSWERS = (ClientError, ResponseParserError)
+"""What answers are told by: before the call itself was sent, those of STS, for its credentials."""
 _CONNECTION_PATIENCE = 60.0
 """Seconds in which a connection that fails is tried again: a wrong endpoint never works."""
 _LONGEST = 2000
@@ -84,12 +87,12 @@ def explain(error: Exception, call: Call) -> tuple[EcsError, float]:
         odd = str(error)
     else:
         odd = f"it can't be read ({type(error).__name__})"
-    if not call.sent:
+    if not call.sent and not isinstance(error, _ANSWERS):
         # What comes before is mostly about credentials, in files that others write.
         text = f"{call.operation} could not be sent: {said(error)}; see the manager's credentials"
         return EcsError(text, call.operation, refused=True), 0.0
     message = words.one_line(f"the answer is none of AWS's: {odd}", _LONGEST)
-    return _failed(call, message, refused=False), _soon(call)
+    return _failed(call, message, refused=not call.sent), _soon(call)
 
 
 def said(error: Exception) -> str:

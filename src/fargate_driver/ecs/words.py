@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from fargate_driver import masking
+
 _LONGEST_VALUE = 300
 """Characters of a value that is filled into a sentence; ARNs are shorter."""
 _SECRETS = re.compile(
@@ -36,8 +38,10 @@ def one_line(text: str, longest: int) -> str:
         longest: characters at most; what is longer ends in an ellipsis.
 
     Returns:
-        One line without control characters, without what gives access to AWS.
+        One line without control characters, without what gives access to AWS, and without secrets,
+        of which no later look could find what is cut off or spaced anew.
     """
+    text = masking.whole(text)
     spaced = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
     line = _SECRETS.sub(lambda found: f"{found['kept'] or ''}…", " ".join(spaced.split()))
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
