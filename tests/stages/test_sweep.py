@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
-from fargate_driver import jobs, moment, records
+from fargate_driver import history, jobs, moment, records
 from fargate_driver.cli import main
 from fargate_driver.commands import reap as reap_command
+from fargate_driver.costs.bill import Bill
 from fargate_driver.ecs import launch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.target import Target
@@ -234,6 +235,18 @@ def test_a_task_that_was_just_stopped_is_none_of_an_orphan(
     assert reap(fargate) == 0
     assert capsys.readouterr().out == ""
     assert len(fargate.calls("StopTask")) == before + 1
+
+
+def test_what_a_job_costs_is_known_although_its_end_failed_first(fargate: LocalFargate) -> None:
+    directory = orphan(fargate)
+    Bill("1 vCPU", 60.0, time.time()).save(str(directory))
+    fargate.faults({"operation": "StopTask", **NO})
+    with pytest.raises(DriverError, match="could not be stopped"):
+        end_job(str(directory), "the job is over")
+    assert sorted(path.name for path in directory.iterdir()) == ["bill", "record.json"]
+    fargate.faults()
+    end_job(str(directory), "the job is over")
+    assert float(history.read(str(metadata(fargate)))[-1].cost) >= 1
 
 
 def test_a_job_that_was_begun_again_is_not_ended(fargate: LocalFargate, tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
 """botocore's names of types, and what its parser makes of them where an answer keeps to them."""
 _NEEDED = {
     "DeregisterTaskDefinition": ("taskDefinition",),
+    "DescribeClusters": ("clusters",),
     "DescribeNetworkInterfaces": ("NetworkInterfaces",),
+    "DescribeSubnets": ("Subnets",),
     "DescribeTaskDefinition": (
         "taskDefinition.family",
         "taskDefinition.revision",
@@ -36,7 +38,9 @@ _NEEDED = {
         "taskDefinition.containerDefinitions",
     ),
     "DescribeTasks": ("tasks.taskArn",),
+    "GetCallerIdentity": ("Arn",),
     "GetLogEvents": ("events.timestamp", "events.message", "nextForwardToken"),
+    "GetProducts": ("PriceList",),
     "ListTaskDefinitionFamilies": ("families",),
     "ListTasks": ("taskArns",),
     "RegisterTaskDefinition": ("taskDefinition.family", "taskDefinition.revision"),

@@ -58,6 +58,7 @@ def _session_for(target: Target) -> Any:
         )
         session = _new_session(target)
         session.register_component("credential_provider", AssumedRole(fetcher))
+    session.get_credentials()  # what is wrong with the files that name their source is told as such
     return session
 
 

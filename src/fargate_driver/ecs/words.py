@@ -13,7 +13,7 @@ _SECRETS = re.compile(
     r"|security-?_?token(?:=|%3D|[\"']?\s*[:=]\s*[\"']?)"
     r"|(?:secret_?access_?key|session_?token)[\"']?\s*[:=]\s*[\"']?))[^&\s\"',;]+"
     r"|\beyJ[\w-]{8,}\.[\w.-]+"
-    r"|The Canonical String for this request.*"
+    r"|The (?:Canonical String|String-to-Sign)\b.*"
     r"|'[^']*'(?= not a valid key=value pair)",
     re.IGNORECASE,
 )

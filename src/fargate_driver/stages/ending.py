@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fargate_driver import history, jobs, records
+from fargate_driver.costs import bill
 from fargate_driver.ecs import pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
@@ -69,9 +70,8 @@ def end_job(
         problems.append(str(e))
     connecting.close(directory)
     if problems:
-        # The key goes in any case; the record stays as long as a task may run.
         try:
-            jobs.empty(directory, but=jobs.RECORD)
+            _empty(directory)
         except RecordError as e:
             problems.append(str(e))
         raise DriverError("\n".join(problems))
@@ -85,6 +85,15 @@ def end_job(
         pace.forget(Path(directory).parent)
     if lost:
         raise lost
+
+
+def _empty(directory: str) -> None:
+    """The key goes in any case; the record, and the bill, stay as long as a task may run."""
+    billed = bill.load(directory)
+    jobs.empty(directory, but=jobs.RECORD)
+    if billed:
+        with contextlib.suppress(OSError):
+            billed.save(directory)
 
 
 def _stop_tasks(record: JobRecord, cause: str, *, patience: float, hurry: bool) -> None:
