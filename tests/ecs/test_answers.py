@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fargate_driver.ecs import diagnosis, watch
@@ -231,7 +231,7 @@ def spoiled(answer: dict[str, Any], path: tuple[Any, ...], odd: object) -> Any:
     return whole[0] if whole else {}
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(data=st.data())
 def test_any_answer_is_taken_or_explained(data: st.DataObject, peer: Peer, ecs: Ecs) -> None:
     operation = data.draw(st.sampled_from(sorted(ANSWERS)))

@@ -145,9 +145,11 @@ def _hidden(finding: Finding) -> Finding:
 
 
 def _done(title: str, look: Look) -> Group:
+    found: list[Finding] = []
     try:
-        return Group(title, list(look()))
+        for one in look():
+            found.append(one)  # noqa: PERF402 - what was found before a mistake stays
     except Exception as error:  # noqa: BLE001 - a mistake in one check must not hide the others
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        found = f"internal error: {text} (please report this)"
-        return Group(title, [unchecked(title.lower(), found)])
+        found.append(wrong(title.lower(), f"internal error: {text}", "please report this"))
+    return Group(title, found)
