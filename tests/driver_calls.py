@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import no_aws
 import recorded_calls
 import warm_driver
 from local_fargate import FARGATE
@@ -37,6 +38,7 @@ class JobCalls:
         (directory / "response.json").write_text(json.dumps(job | response))
         inherited = ("PATH", "HOME", "LANG", "PYTHONPATH", "COVERAGE_PROCESS_START")
         self.environment = {k: v for k, v in os.environ.items() if k in inherited} | {
+            **no_aws.VARIABLES,
             "TMPDIR": str(directory),
             "BUILD_FAILURE_EXIT_CODE": "1",
             "SYSTEM_FAILURE_EXIT_CODE": "2",
