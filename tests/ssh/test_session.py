@@ -275,9 +275,11 @@ def test_a_server_that_drops_the_connection_is_no_verdict(stages: Stages) -> Non
     assert "closed from the task's side" in run.outcome.lost
 
 
-def test_a_killed_wrapper_is_no_verdict(stages: Stages) -> None:
-    run = stages.run("kill -9 $PPID; exit 0")
-    assert run.outcome.code is None
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("holder", ["", "echo before; sleep 300 & "])
+def test_a_killed_wrapper_is_no_verdict(shells: Stages, holder: str) -> None:
+    run = shells.run(f"{holder}kill -9 $PPID; exit 0")
+    assert (run.outcome.code, run.stdout) == (None, b"before\n" if holder else b"")
     assert "killed in the container before the script's end was reported" in run.outcome.lost
 
 
