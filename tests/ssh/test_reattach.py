@@ -137,7 +137,8 @@ def test_large_output_is_whole(stages: Stages) -> None:
 
 
 def test_a_connection_that_is_lost_again_and_again(stages: Stages) -> None:
-    script = "for n in 1 2 3; do touch lose; while [ -e lose ]; do sleep 0.1; done; echo $n; done; exit 5"
+    lost = "touch lose; while [ -e lose ]; do sleep 0.1; done"
+    script = f"for n in 1 2 3; do {lost}; echo $n; done; exit 5"
     run, reconnect = lose(stages, script, times=3)
     assert len(reconnect.reasons) == 3
     assert (run.outcome.code, run.stdout) == (5, b"1\n2\n3\n")
