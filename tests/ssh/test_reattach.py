@@ -180,6 +180,22 @@ def test_a_wrapper_that_is_killed_while_disconnected_is_no_verdict(shells: Stage
     assert run.stdout == b"before\n"
 
 
+def test_a_process_that_looks_like_the_wrapper_is_not_taken_for_it(tmp_path: Path) -> None:
+    # It is before the wrapper in the list of processes, and ends before the script.
+    script = (
+        "decoy() { sh -c ': fargate-stage '$FARGATE_STAGE_ID'\nsleep 4; :' & }\n"
+        "decoy; until [[ $! < $PPID ]]; do kill $!; decoy; done\n"
+        "touch lose; wait $!; sleep 3; echo after; exit 5"
+    )
+    task = Task(tmp_path, contained=True)
+    task.start()
+    try:
+        run, _ = lose(Stages(task, task.open()), script, shell="bash")
+    finally:
+        task.stop()
+    assert (run.outcome.code, run.stdout) == (5, b"after\n"), run.outcome.lost
+
+
 def test_a_task_that_ends_while_disconnected_is_no_verdict(stages: Stages) -> None:
     def end() -> None:
         os.kill(stages.task.init_pid, signal.SIGTERM)
