@@ -2,8 +2,10 @@
  *
  *   init --port PORT [--umask MODE] [--hosts ALIAS,ALIAS…]
  *       serves SSH with the `sshd` beside it, reaps what the job leaves behind, and ends
- *       - on SIGTERM, or any other signal that an image's STOPSIGNAL may name: no new connections are taken, running sessions go on until the container is
- *         killed, and without any it ends at once (143); its name, /proc/1/comm, is "ending" then;
+ *       - on SIGTERM, and where it comes from outside the container on any other signal that an
+ *         image's STOPSIGNAL may name: no new connections are taken, running sessions go on until
+ *         the container is killed, and without any it ends at once (143); its name,
+ *         /proc/1/comm, is "ending" then;
  *       - after FARGATE_MAX_LIFETIME seconds, with everything that runs (124);
  *       - when the SSH server has ended (70). A setting that can't be used: 64.
  *       SSH_PUBLIC_KEY holds the one key that is let in, FARGATE_LISTEN_ADDRESS the address to
@@ -254,6 +256,14 @@ static void end_everything(void)
     }
 }
 
+/* Whether a signal tells the container to end. The kernel keeps signals that the first process does
+ * not handle from it where they come from within its PID namespace, but not those that it waits for;
+ * a sender outside has no pid in it (pid_namespaces(7)). SIGTERM may come from the job, too. */
+static int is_order(int number, const siginfo_t *found)
+{
+    return number == SIGTERM || (number != SIGCHLD && found->si_pid == 0);
+}
+
 /* Returns the exit code. */
 static int keep(pid_t server, const sigset_t *signals, time_t seconds)
 {
@@ -276,7 +286,7 @@ static int keep(pid_t server, const sigset_t *signals, time_t seconds)
         else if (seconds && end.tv_sec - now.tv_sec < timeout.tv_sec)
             timeout.tv_sec = end.tv_sec - now.tv_sec;
         number = sigtimedwait(signals, &found, &timeout);
-        if (number > 0 && number != SIGCHLD && !ending) {
+        if (number > 0 && !ending && is_order(number, &found)) {
             ending = 1;
             prctl(PR_SET_NAME, "ending");
             say("told to end: no new connections, running sessions go on");
@@ -307,6 +317,12 @@ static int init(int argc, char **argv)
     sigset_t signals;
     time_t seconds;
     int code;
+    /* First of all, so that none is lost. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGCHLD);
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+        sigaddset(&signals, stops[i]);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--port") == 0 && i + 1 < argc)
             port = argv[++i];
@@ -338,11 +354,6 @@ static int init(int argc, char **argv)
         umask(strtol(mode, NULL, 8));
     /* Where this is not PID 1, orphans come here all the same. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGCHLD);
-    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
-        sigaddset(&signals, stops[i]);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
     code = keep(start_server(port, &signals), &signals, seconds);
     end_everything();
     return code;

@@ -47,7 +47,16 @@ TASK = {
     ],
     "tags": [{"key": "team", "value": "ci"}],
 }
-DEFINITION = {"taskDefinition": {"family": "ci", "revision": 7, "status": "ACTIVE"}, "tags": []}
+DEFINITION = {
+    "taskDefinition": {
+        "taskDefinitionArn": "arn:aws:ecs:us-east-1:123456789012:task-definition/ci:7",
+        "family": "ci",
+        "revision": 7,
+        "status": "ACTIVE",
+        "containerDefinitions": [{"name": "job"}],
+    },
+    "tags": [],
+}
 ANSWERS: dict[str, tuple[Callable[[Ecs], object], dict[str, Any]]] = {
     "RunTask": (lambda ecs: ecs.run_task({"taskDefinition": "ci"}), {"tasks": [TASK]}),
     "DescribeTasks": (lambda ecs: ecs.describe_tasks([ARN]), {"tasks": [TASK], "failures": []}),

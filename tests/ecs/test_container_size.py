@@ -43,8 +43,17 @@ def definition(own: Mapping[str, Any], *others: Mapping[str, Any]) -> dict[str, 
             {"memory": 4000, "memoryReservation": 3000},
             [{"memory": 900, "memoryReservation": 48}],
             (1024, 2048),
-            {"memory": 2000, "memoryReservation": 2000},
+            {"memory": 2048, "memoryReservation": 2000},
         ),
+        # ECS wants the limit to be greater than the reservation.
+        (
+            {"memory": 4000, "memoryReservation": 3000},
+            [],
+            (1024, 2048),
+            {"memory": 2048, "memoryReservation": 2047},
+        ),
+        # Where the size stays, so does all of it.
+        ({"memory": 4000, "memoryReservation": 1000}, [{"memory": 3000}], (1024, 4096), {}),
         ({"cpu": 1000}, [{"cpu": 24}], (256, 2048), {"cpu": 232}),
     ],
 )
@@ -81,7 +90,7 @@ def test_ecs_takes_what_is_fitted(
     memory: int,
 ) -> None:
     if reserved:
-        own["memoryReservation"] = min(reserved, own["memory"])
+        own["memoryReservation"] = min(reserved, own["memory"] - 1)
     given = definition(own, *others)
     first, *rest = [{"cpu": 0, **one} for one in given["containerDefinitions"]]
     try:

@@ -183,11 +183,18 @@ def test_a_base_may_bring_the_volume_of_caches(tmp_path: Path) -> None:
     mount = {"sourceVolume": "efs", "containerPath": "/cache/"}
     content["containerDefinitions"][0]["mountPoints"].append(mount)
     found = containers(derive(settings(tmp_path), job(POSTGRES), None, Base("a", content, [])))
-    for name in ("injector", "ci-coordinator", "helper", "service-1-db"):
+    for name in ("ci-coordinator", "helper", "service-1-db"):
         mounts = [one for one in found[name]["mountPoints"] if "cache" in one["containerPath"]]
         assert mounts == [mount]
     others = [one["containerPath"] for one in found["ci-coordinator"]["mountPoints"]]
     assert others == ["/opt/fargate", "/builds", "/cache/", "/shared"]
+    # Nobody else says who may write to the operator's volume.
+    injector = found["injector"]
+    assert injector["entryPoint"] == ["/opt/fargate/inject", "/mnt/fargate", "/builds"]
+    assert [one["sourceVolume"] for one in injector["mountPoints"]] == [
+        "fargate-tools",
+        "fargate-builds",
+    ]
 
 
 def test_what_a_base_loses_is_told(tmp_path: Path) -> None:
@@ -232,6 +239,17 @@ def test_the_settings_size_reaches_the_bases_limits(tmp_path: Path) -> None:
     config = settings(tmp_path, IMAGES + "CPU = 4096\nMemory = 8192\n")
     larger = containers(derive(config, job(), None, base))["ci-coordinator"]
     assert (larger["cpu"], larger["memory"]) == (3072, 7680)
+
+
+@pytest.mark.parametrize("limit", ["cpu", "memory"])
+def test_a_size_that_has_no_room_is_named_by_its_keys(tmp_path: Path, limit: str) -> None:
+    content = copy.deepcopy(BASE.content)
+    for container in content["containerDefinitions"]:
+        container[limit] = 1024
+    size = "CPU = 256\nMemory = 1024\n"
+    config = settings(tmp_path, IMAGES + f'{size}BaseTaskDefinition = "base"\n')
+    with pytest.raises(DriverError, match=r"\[Images\] CPU and Memory: .* base: of .* take 1024"):
+        derive(config, job(), None, Base(BASE.arn, content, []))
 
 
 def test_settings_beat_the_base(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -124,9 +125,42 @@ def test_told_to_end_it_does_so_at_once_without_a_session(
     container.ssh("(sleep 300 &)")
     # What it waits for is not kept from others.
     container.ssh("test 0000000000000000 = $(sed -n 's/SigBlk:\t//p' /proc/self/status)")
+    # A job's own `kill -HUP 1` or `pkill -QUIT …` is no order to end.
+    container.ssh("for name in HUP INT QUIT USR1 USR2 WINCH PWR 37; do kill -$name 1; done")
+    assert container.ssh("cat /proc/1/comm").stdout == b"init\n"
+    assert "told to end" not in container.said
     os.kill(container.host_pid, number)
     assert container.wait() == 143
     assert "told to end" in container.said
+
+
+@pytest.mark.root
+def test_a_job_may_end_its_container_by_sigterm(container: Container) -> None:
+    container.start()
+    container.open()
+    container.ssh("kill 1", check=False)
+    assert container.wait() == 143
+
+
+@pytest.mark.root
+def test_told_to_end_while_it_begins_it_does_so(container: Container) -> None:
+    hosts = container.root / "etc" / "hosts"
+    os.mkfifo(hosts)
+    container.start()
+
+    writers: list[int] = []
+
+    def reads_hosts() -> bool:
+        # Without a reader it can't be opened for writing.
+        with contextlib.suppress(OSError):
+            writers.append(os.open(hosts, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writers)
+
+    wait_until(reads_hosts)
+    os.kill(container.host_pid, signal.SIGTERM)
+    os.write(writers[0], b"127.0.0.1 localhost\n")
+    os.close(writers[0])
+    assert container.wait() == 143
 
 
 @pytest.mark.root

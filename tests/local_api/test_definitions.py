@@ -115,6 +115,10 @@ WRONG_DEFINITIONS: list[tuple[dict[str, Any], str]] = [
         "The sum of all container 'memory' values",
     ),
     ({"containerDefinitions": [CONTAINER | {"memory": 5}]}, "'memory' must be at least 6"),
+    (
+        {"containerDefinitions": [CONTAINER | {"memory": 64, "memoryReservation": 64}]},
+        "'memory' must be greater than 'memoryReservation'",
+    ),
     ({"containerDefinitions": [CONTAINER | {"cpu": -1}]}, "'cpu' must be at least 0"),
     (depending(on="other", condition="START"), "unknown container 'other'"),
     (depending(on=NAME, condition="START"), "circular"),

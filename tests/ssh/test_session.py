@@ -335,11 +335,13 @@ def _hold(task: Task) -> Session:
     """Open a session that stays; the probe's own may still be ending, and count."""
     before = len(list(_children(task, "sleep")))
     nothing = os.open(os.devnull, os.O_RDWR)
+    deadline = time.monotonic() + 30
     try:
         while True:
             session = Session(str(task.job), b"sleep 300", (nothing, nothing, nothing))
             try:
                 while len(list(_children(task, "sleep"))) == before:
+                    assert time.monotonic() < deadline, "no session could be opened"
                     if select.select([session], [], [], 0.02)[0]:
                         session.receive()
             except SessionRefusedError:

@@ -56,10 +56,15 @@ def fitted(definition: Mapping[str, Any], name: str, cpu: int, memory: int) -> d
             raise _no_room(name, "CPU units", cpu, taken)
     taken = sum(other.get("memoryReservation") or other.get("memory") or 0 for other in others)
     room = memory - taken
+    reserved = own.get("memoryReservation")
     if limit := own.get("memory"):
-        found["memory"] = _limit(limit, definition.get("memory"), memory, room)
-        room = min(room, found["memory"])
-    if reserved := own.get("memoryReservation"):
+        # Where there is a reservation, the limit is no part of the sum.
+        most = memory if reserved else room
+        found["memory"] = _limit(limit, definition.get("memory"), memory, most)
+        if reserved and found["memory"] != limit:
+            # ECS wants the limit to be greater than the reservation (API_ContainerDefinition).
+            room = min(room, found["memory"] - 1)
+    if reserved:
         found["memoryReservation"] = min(reserved, room)
     if room < _LEAST_MEMORY and found.keys() - {"cpu"}:
         raise _no_room(name, "MiB", memory, taken)

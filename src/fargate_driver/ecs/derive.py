@@ -13,6 +13,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver.ecs import reference
+from fargate_driver.ecs.container_size import NoRoomError
 from fargate_driver.ecs.patterns import matches
 from fargate_driver.errors import DriverError, JobConfigurationError
 
@@ -53,14 +54,20 @@ def derive(
 
     Raises:
         JobConfigurationError: The job has too many services.
-        DriverError: The base takes names that the driver needs, or its other containers all of the
-            task.
+        DriverError: The base takes names that the driver needs, or its other containers need all of
+            the task.
     """
     request = _task(config, architecture, base)
     name = config.fargate.container_name
     template, others = {}, []
     if base:
-        template = base.job_container(name, int(request["cpu"]), int(request["memory"]))
+        try:
+            template = base.job_container(name, int(request["cpu"]), int(request["memory"]))
+        except NoRoomError as error:
+            raise DriverError(
+                f"[Images] CPU and Memory: too little for BaseTaskDefinition"
+                f" {config.images.base_task_definition}: {error}"
+            ) from error
         others = base.others(name)
     containers = [
         *_own(config, images, template),
@@ -131,10 +138,11 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
             f"[Fargate] ContainerName: {name} is the driver's own container where [Images] is"
             " enabled; give the job's another name"
         )
-    builds, cache = config.builds_dir, config.cache_dir
     shared = _mounts(config, template)
     own = [mount for mount in template.get("mountPoints", ()) if mount not in shared]
     hosts = ",".join(alias for service in images.services for alias in service.aliases)
+    # A volume of the base's is the operator's, who says what may be written to it.
+    ours = [mount for mount in shared if mount["sourceVolume"] in (_BUILDS_VOLUME, _CACHE_VOLUME)]
     tools_for_all = {"sourceVolume": _TOOLS_VOLUME, "containerPath": _INJECTED, "readOnly": False}
     tools = {"sourceVolume": _TOOLS_VOLUME, "containerPath": TOOLS, "readOnly": True}
     ready = {"containerName": INJECTOR_CONTAINER, "condition": "SUCCESS"}
@@ -148,10 +156,14 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
         {
             **_container(config, INJECTOR_CONTAINER, helper_image, template),
             "essential": False,
-            "entryPoint": [f"{TOOLS}/inject", _INJECTED, str(builds), str(cache)],
+            "entryPoint": [
+                f"{TOOLS}/inject",
+                _INJECTED,
+                *(str(mount["containerPath"]) for mount in ours),
+            ],
             "command": [],
             "user": "0",
-            "mountPoints": [tools_for_all, *shared],
+            "mountPoints": [tools_for_all, *ours],
         },
         {
             "stopTimeout": _STOP_TIMEOUT,

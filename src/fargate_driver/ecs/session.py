@@ -36,15 +36,14 @@ def session_for(target: Target) -> Any:
 
 
 def _session_for(target: Target) -> Any:
-    session = botocore.session.Session()
-    session.set_config_variable("region", target.region)
+    session = _new_session(target)
     if is_loopback(target.endpoint_url):
         # An endpoint on this machine is worth no wait for an instance's metadata service.
         session.get_component("credential_provider").remove("iam-role")
         if session.get_credentials() is None:
             session.set_credentials("local", "local")
     if target.assume_role:
-        source = hide(session.get_credentials())
+        source = session.get_credentials()
         if source is None:
             raise EcsError(
                 "no AWS credentials found to assume [Fargate] AssumeRole with: give the manager a"
@@ -57,9 +56,13 @@ def _session_for(target: Target) -> Any:
             role_arn=target.assume_role,
             extra_args={"RoleSessionName": "gitlab-fargate-driver"},
         )
-        session = botocore.session.Session()
-        session.set_config_variable("region", target.region)
+        session = _new_session(target)
         session.register_component("credential_provider", AssumedRole(fetcher))
-    else:
-        hide(session.get_credentials())
+    session.get_credentials()  # what is wrong with the files that name their source is told as such
+    return session
+
+
+def _new_session(target: Target) -> Any:
+    session = hide(botocore.session.Session())
+    session.set_config_variable("region", target.region)
     return session

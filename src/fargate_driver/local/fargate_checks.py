@@ -74,6 +74,12 @@ def check_shares(
                     f"The '{key}' setting for container '{container['name']}' is greater than for "
                     "the task."
                 )
+        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
+        if 0 < container.get("memory", 0) <= container.get("memoryReservation", 0):
+            raise client_error(
+                f"Invalid setting for container '{container['name']}'. 'memory' must be greater "
+                "than 'memoryReservation'."
+            )
         total_cpu += container["cpu"]
         total_memory += container.get("memoryReservation", container.get("memory", 0))
     for key, total, most in (("cpu", total_cpu, cpu), ("memory", total_memory, memory)):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from fargate_driver.ssh.remote import command_line
 
+NOTHING_RUNS = 3
+"""Exit status where there was nothing to end."""
+
 # $1 the state directory, $2 the stage, $3 the container's first process (0: unknown), $4 seconds
 # between TERM and KILL.
 #
@@ -109,7 +112,7 @@ done
   orphans=$init_session
   spared_sessions="$spared_sessions$wrapper_session "
 }
-scan || exit 0
+scan || exit 3
 kill -TERM $victims
 kill -CONT $victims
 now
@@ -130,6 +133,8 @@ def kill_command(
     *, wrapper_shell: str, stage: str, init_pid: int, state_directory: str, grace: int
 ) -> bytes:
     """The command line that ends all processes of a stage, or keeps it from beginning.
+
+    Its exit status is 0 when they are ended, NOTHING_RUNS, or another where some live on.
 
     Args:
         wrapper_shell: As `Connection` has it.
