@@ -1,7 +1,8 @@
 """What the driver's own texts must not show: secrets that it knows become `[MASKED]`.
 
 gitlab/variables.py tells the job's masked values, ecs/credentials.py those of AWS; console.py and
-log.py ask before they write, and messages about what a job asks for are made with `parts`.
+log.py ask before they write, ecs/words.py before it cuts, and messages about what a job asks for
+are made with `parts`.
 
 On the path of every run stage: it imports nothing.
 """

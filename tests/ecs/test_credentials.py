@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fargate_driver import masking
-from fargate_driver.ecs import client
+from fargate_driver.ecs import client, session
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
 from fargate_driver.ecs.target import Target
@@ -170,3 +170,23 @@ def test_those_of_the_environment(peer: Peer, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(EcsError, match=r"\[MASKED\] \[MASKED\]"):
         Ecs(Target("us-east-1", "ci", url), deadline=0).run_task({"taskDefinition": "ci"})
     assert masking.whole("AKIA0123456789ABCDEF") == "AKIA0123456789ABCDEF"
+
+
+def test_a_source_that_fails_for_a_moment_is_asked_again(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_PAUSE", 0.01)
+    keys = {"Version": 1, "AccessKeyId": "AKIA0123", "SecretAccessKey": KEY}
+    program, asked = tmp_path / "program", tmp_path / "asked"
+    program.write_text(f"#!/bin/sh\n[ -e {asked} ] && echo '{json.dumps(keys)}' || ! >{asked}\n")
+    program.chmod(0o700)
+    config = tmp_path / "config"
+    config.write_text(f"[default]\ncredential_process = {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    target = Target("us-east-1", "ci", f"http://127.0.0.1:{peer.server_port}")
+    Ecs(target, deadline=time.monotonic() + 60).stop_task(ARN, "stopCode")
+    asked.unlink()
+    with pytest.raises(EcsError, match="no AWS credentials: Error when retrieving"):
+        Ecs(target, deadline=0)

@@ -50,7 +50,7 @@ class Ecs:
         """Whether an attempt of the latest call may have had its effect unheard."""
         self._sent = False
         """Whether the latest attempt came as far as to be sent."""
-        self._session = session_for(target)
+        self._session = session_for(target, deadline=deadline)
         self._ecs = self._client("ecs")
 
     def run_task(self, request: dict[str, Any], *, chosen: Collection[str] = ()) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.credentials import AssumeRoleCredentialFetcher
+from botocore.exceptions import CredentialRetrievalError, MetadataRetrievalError
 
 from fargate_driver.ecs.credentials import AssumedRole, hide
 from fargate_driver.ecs.endpoint import is_loopback
@@ -15,24 +17,36 @@ if TYPE_CHECKING:
     from fargate_driver.ecs.target import Target
 
 
-def session_for(target: Target) -> Any:
+_PASSING = (CredentialRetrievalError, MetadataRetrievalError)
+"""Of the sources that are asked at once: a container's, an instance's, a program's."""
+_PAUSE = 1.0
+_PATIENCE = 60.0
+"""Seconds between attempts, and for all of them, as for a connection that fails."""
+
+
+def session_for(target: Target, *, deadline: float = 0.0) -> Any:
     """Make a botocore session with a target's Region and credentials.
 
     Args:
         target: where ECS is called.
+        deadline: until when (time.monotonic) a source of credentials that fails is asked again.
 
     Raises:
         EcsError: there are no credentials to assume its role with, or they can't be read.
     """
-    try:
-        return _session_for(target)
-    except EcsError:
-        raise
-    except Exception as e:
-        # Whatever can be wrong with files and programs that others write.
-        from fargate_driver.ecs.explain import said
+    last = min(deadline, time.monotonic() + _PATIENCE)
+    while True:
+        try:
+            return _session_for(target)
+        except EcsError:
+            raise
+        except Exception as e:
+            # Whatever can be wrong with files and programs that others write.
+            if not isinstance(e, _PASSING) or time.monotonic() + _PAUSE > last:
+                from fargate_driver.ecs.explain import said
 
-        raise EcsError(f"no AWS credentials: {said(e)}", "credentials", refused=True) from e
+                raise EcsError(f"no AWS credentials: {said(e)}", "credentials", refused=True) from e
+        time.sleep(_PAUSE)
 
 
 def _session_for(target: Target) -> Any:
