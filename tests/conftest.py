@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+import no_aws
+
 pytest_plugins = ["recorded_calls"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
+no_aws.keep_away()
 
 # A busy machine is no failure: times are measured in benchmarks. Fixtures of a function are folders
 # here, which the next example may use again.

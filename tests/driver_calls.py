@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+import no_aws
 import recorded_calls
 import warm_driver
 from local_fargate import FARGATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 
 class JobCalls:
@@ -35,6 +38,7 @@ class JobCalls:
         (directory / "response.json").write_text(json.dumps(job | response))
         inherited = ("PATH", "HOME", "LANG", "PYTHONPATH", "COVERAGE_PROCESS_START")
         self.environment = {k: v for k, v in os.environ.items() if k in inherited} | {
+            **no_aws.VARIABLES,
             "TMPDIR": str(directory),
             "BUILD_FAILURE_EXIT_CODE": "1",
             "SYSTEM_FAILURE_EXIT_CODE": "2",
@@ -85,3 +89,15 @@ class JobCalls:
         path.write_text(text)
         path.chmod(0o700)
         return str(path)
+
+
+def skip_unless_contained(job: JobCalls) -> None:
+    """Skip where a job's processes are this machine's: for tests that have the driver kill.
+
+    Args:
+        job: Prepared; cleaned up where the test is skipped.
+    """
+    seen = job.call("run", job.script("readlink /proc/self/ns/pid"), "get_sources").stdout
+    if seen.strip() == str(Path("/proc/self/ns/pid").readlink()):
+        assert job.call("cleanup").returncode == 0
+        pytest.skip("tasks have no PID namespace of their own here")

@@ -7,8 +7,9 @@ import os
 import socket
 
 _FIRST, _EACH, _WORKERS = 20_000, 500, 25
-"""Below 32,768, where the ports begin that the kernel gives away by itself (ip_local_port_range of
-ip(7)): one that it chose for a trial may be a client's before the server has started."""
+"""More workers than scripts/test starts. Below 32,768, where the ports begin that the kernel gives
+away by itself (ip_local_port_range of ip(7)): one that it chose for a trial may be a client's
+before the server has started."""
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
 _turns = itertools.count(os.getpid())
 

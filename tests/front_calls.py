@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import no_aws
 from fargate_driver.flags import Flags
 from fargate_driver.gitlab.environment import RunnerEnvironment
 
@@ -50,7 +51,11 @@ def fargate(
     return subprocess.run(
         [sys.executable, "-m", "fargate_driver", *words],
         cwd=cwd,
-        env={"PATH": os.environ["PATH"], **(call_environment() if env is None else env)},
+        env={
+            "PATH": os.environ["PATH"],
+            **no_aws.VARIABLES,
+            **(call_environment() if env is None else env),
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

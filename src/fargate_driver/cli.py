@@ -102,11 +102,40 @@ def _run_stage(flags: Flags, stage: str, arguments: list[str]) -> int:
     # Keys, records and ssh's own files are for this user alone.
     os.umask(0o077)
     try:
+        return _stage(flags, stage, arguments)
+    except BaseException:  # noqa: BLE001 - Python's own exit code, 1, is a build failure
+        # Memory is short, or a signal came just then: telling why failed as well.
+        _write_plainly(b"fargate: the stage failed, and why can't be told; is memory short?\n")
+        return system_failure_exit_code(os.environ)
+
+
+def _stage(flags: Flags, stage: str, arguments: list[str]) -> int:
+    try:
         code: int = import_module("fargate_driver.stages." + stage).main(flags, *arguments)
-    except BaseException as error:  # noqa: BLE001 - Python's own exit code, 1, is a build failure
-        _hide_secrets()
-        return _failed(explained(error, debug=flags.debug))
+    except BaseException as error:  # noqa: BLE001 - as above
+        # gitlab-runner is told by the exit code alone, and that is on its way.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return _failed(_without_secrets(error, debug=flags.debug))
     return code
+
+
+def _write_plainly(text: bytes) -> None:
+    try:
+        os.write(2, text)
+    except OSError:
+        return
+
+
+def _without_secrets(error: BaseException, *, debug: bool) -> DriverError:
+    try:
+        _hide_secrets()
+    except Exception as unknown:  # noqa: BLE001 - whatever it is, they aren't known
+        return DriverError(
+            f"{type(error).__name__}; its text is not shown, since the job's secrets, which it may"
+            f" hold, can't be read: {type(unknown).__name__}"
+        )
+    return explained(error, debug=debug)
 
 
 def _hide_secrets() -> None:

@@ -119,11 +119,15 @@ def load_access(directory: str) -> Access | None:
 def note_lost(directory: str) -> None:
     """Note for the stages to come that the connection to the task was lost.
 
+    A note that can't be written costs them a longer wait, and nothing else.
+
     Args:
         directory: of the connection; one that is gone is fine.
     """
-    if os.path.isdir(directory):
+    try:
         write(os.path.join(directory, _LOST), "")
+    except RecordError:
+        return
 
 
 def is_lost(directory: str) -> bool:
@@ -137,13 +141,14 @@ def is_lost(directory: str) -> bool:
 
 def forget_lost(directory: str) -> None:
     """Note that the connection stands again."""
-    _unlink(os.path.join(directory, _LOST))
+    _forget(os.path.join(directory, _LOST))
 
 
 class Running:
     """The note of a stage that runs in the task, for when this process is killed (ADR 0015).
 
-    It is locked as long as this process lives. A note that can't be written is no reason to fail.
+    It is locked as long as this process lives. A note that can't be written or removed is no reason
+    to fail.
 
     Args:
         directory: of the connection.
@@ -189,11 +194,11 @@ def left_running(directory: str) -> list[str]:
     """The stages that nobody hears any more, and which may still run in the task.
 
     Args:
-        directory: of the connection; one that is gone has none.
+        directory: of the connection; one that is gone or can't be read has none.
     """
     try:
         names = [name for name in os.listdir(directory) if name.startswith(_RUNNING)]
-    except FileNotFoundError:
+    except OSError:
         return []
     return [
         name.removeprefix(_RUNNING)
@@ -203,20 +208,28 @@ def left_running(directory: str) -> list[str]:
 
 
 def forget_running(directory: str, stage: str) -> None:
-    """Note that nothing of a stage runs any more.
+    """Note that nothing of a stage runs any more; where that can't be done, it is ended once more.
 
     Args:
         directory: of the connection.
         stage: as `left_running` has it.
     """
-    _unlink(os.path.join(directory, _RUNNING + stage))
+    _forget(os.path.join(directory, _RUNNING + stage))
+
+
+def _forget(note: str) -> None:
+    try:
+        os.unlink(note)
+    except OSError:
+        return
 
 
 def _is_locked(path: str) -> bool:
     try:
-        note = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True  # it is over just now
+        # To ask for a lock no right to write is needed, as to a file system that became read-only.
+        note = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True  # it is over just now, or nobody can tell: then it isn't ended
     try:
         os.lockf(note, os.F_TEST, 0)
     except OSError:

@@ -1,7 +1,8 @@
 """What the driver's own texts must not show: secrets that it knows become `[MASKED]`.
 
 gitlab/variables.py tells the job's masked values, ecs/credentials.py those of AWS; console.py and
-log.py ask before they write, and messages about what a job asks for are made with `parts`.
+log.py ask before they write, ecs/words.py before it cuts, and messages about what a job asks for
+are made with `parts`.
 
 On the path of every run stage: it imports nothing.
 """
@@ -18,6 +19,8 @@ SHORTEST = 8
 (https://docs.gitlab.com/ci/variables/#mask-a-cicd-variable). Shorter ones are in every text."""
 
 _known: set[str] = set()
+_forms: dict[str, set[str]] = {}
+"""How a secret may be written: a job may have thousands, and each text is looked through."""
 
 
 def learn(*values: str | None) -> None:
@@ -57,7 +60,9 @@ def parts(text: str) -> str:
 
 def _found(text: str) -> Iterator[tuple[int, int]]:
     for known in _known:
-        for form in {known, *_quoted(known)}:
+        if known not in _forms:
+            _forms[known] = {known, *_quoted(known)}
+        for form in _forms[known]:
             at = text.find(form)
             while at >= 0:
                 yield at, at + len(form)

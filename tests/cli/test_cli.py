@@ -60,6 +60,30 @@ def test_an_interrupt_is_never_a_success() -> None:
     assert (done.returncode, done.stderr) == (2, "fargate: interrupted\n")
 
 
+# What happens while the secrets are learned that a failure's text may hold, and what is said.
+WHILE_TELLING = {
+    "[0] * (1 << 62)": "ValueError; its text is not shown, since the job's secrets",
+    "sys.exit(1)": "the stage failed, and why can't be told",
+    "os.kill(os.getpid(), signal.SIGTERM)": "internal error: ValueError: hunter2",
+    "os.kill(os.getpid(), signal.SIGINT)": "internal error: ValueError: hunter2",
+}
+
+
+@pytest.mark.parametrize("event", WHILE_TELLING)
+def test_a_failure_that_cannot_be_told_is_no_build_failure(event: str) -> None:
+    done = process(
+        "import os, signal; from fargate_driver.gitlab import variables;"
+        "from fargate_driver.stages.cancel import raise_on_sigterm; raise_on_sigterm();"
+        f"variables.hide_secrets = lambda env: {event};"
+        "raise ValueError('hunter2')"
+    )
+    said = WHILE_TELLING[event]
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"fargate: {said}")
+    assert len(done.stderr.splitlines()) == 1
+    assert ("hunter2" in done.stderr) == ("hunter2" in said)
+
+
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[BaseException], None]]:
     """Make the stage prepare raise something."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -35,7 +36,8 @@ CALLS = [
 def test_exit_codes(tmp_path: Path, words: str, without_stdout: int, without_stderr: int) -> None:
     config = tmp_path / "fargate.toml"
     config.write_text(SETTINGS.replace("/var/lib/fargate", str(tmp_path)))
-    environment = JobCalls(tmp_path, config, 1).environment  # without PYTHONUNBUFFERED
+    # Without PYTHONUNBUFFERED, and prepare finds no credentials to call AWS with (tests/no_aws.py).
+    environment = JobCalls(tmp_path, config, 1).environment
     codes = []
     for redirection in (">/dev/full", "2>/dev/full", ">&- 2>&-"):
         line = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m"]
@@ -52,3 +54,22 @@ def test_exit_codes(tmp_path: Path, words: str, without_stdout: int, without_std
         codes.append(done.returncode)
     assert codes[:2] == [without_stdout, without_stderr]
     assert codes[2] == without_stderr  # closed: as if nobody read
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "jobs", "prices"])
+def test_without_a_reader_it_is_silent(tmp_path: Path, words: str) -> None:
+    config = tmp_path / "fargate.toml"
+    config.write_text(MINIMAL.replace("/var/lib/fargate", str(tmp_path)))
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "fargate_driver", "--config", str(config), *words.split()],
+        env=JobCalls(tmp_path, config, 1).environment,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")

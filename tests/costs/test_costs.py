@@ -18,7 +18,7 @@ from rich.console import Console
 from fargate_driver.commands.job_costs import by_project, table
 from fargate_driver.costs import bill as bills
 from fargate_driver.costs import prices as price_files
-from fargate_driver.costs.price_list import parse
+from fargate_driver.costs.price_list import fetch, parse
 from fargate_driver.costs.prices import PACKAGED, Price, PriceFileError
 from fargate_driver.costs.task import bill
 from fargate_driver.ecs.target import Target
@@ -177,6 +177,14 @@ def test_a_task_is_billed_by_its_size(change: dict[str, Any], hourly: float | No
     assert "2 vCPU, 4 GB" in found.size
 
 
+def test_a_file_that_is_not_there_is_fine_and_one_that_cannot_be_is_one_line(
+    tmp_path: Path,
+) -> None:
+    assert price_files.known(tmp_path / "prices.json") == price_files.known(None)
+    with pytest.raises(PriceFileError, match="can't be read: File name too long"):
+        price_files.known(tmp_path / ("x" * 300))
+
+
 def test_unknown_regions_and_sizes_have_no_price() -> None:
     found = bill(TASK, "eu-x-9", KNOWN)
     assert found is not None
@@ -214,6 +222,7 @@ class _PriceList(BaseHTTPRequestHandler):
 
     requests: ClassVar[list[tuple[str | None, dict[str, Any]]]] = []
     denied: ClassVar[bool] = False
+    odd: ClassVar[bytes] = b""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -230,7 +239,7 @@ class _PriceList(BaseHTTPRequestHandler):
         self.send_response(400 if self.denied else 200)
         self.send_header("Content-Type", "application/x-amz-json-1.1")
         self.end_headers()
-        self.wfile.write(json.dumps(answer).encode())
+        self.wfile.write(self.odd or json.dumps(answer).encode())
 
     def log_message(self, *_: object) -> None:
         """Stay quiet."""
@@ -246,6 +255,7 @@ def price_list(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_PriceList]]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
     monkeypatch.setattr(_PriceList, "requests", [])
     monkeypatch.setattr(_PriceList, "denied", False)
+    monkeypatch.setattr(_PriceList, "odd", b"")
     yield _PriceList
     server.shutdown()
     thread.join()
@@ -287,6 +297,16 @@ def test_update_without_the_right_says_which(tmp_path: Path, price_list: type[_P
     assert "pricing:GetProducts" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not own.exists()
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"PriceList": null}', b"\x1f\x8b"])
+def test_update_tells_what_is_none_of_awss_answers(
+    price_list: type[_PriceList], answer: bytes
+) -> None:
+    price_list.odd = answer
+    with pytest.raises(PriceFileError, match="the answer is none of AWS's") as e:
+        fetch("2026-01-02")
+    assert "\n" not in str(e.value)
 
 
 def test_the_documented_rows_are_prices(tmp_path: Path) -> None:

@@ -344,8 +344,23 @@ def test_credentials_are_never_shown(
     for group in groups:
         render.show(group, Console(width=200))
     shown = render.as_json(groups) + capsys.readouterr().out
-    assert "id AKIA…, token …, key …. " in shown
-    assert not [secret for secret in (*secrets, "%2B") if secret in shown]
+    assert f"id {secrets[0]}, token [MASKED], key [MASKED]. …" in shown
+    assert not [secret for secret in (*secrets[1:], "%2B") if secret in shown]
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(200, b"<html>"), (200, b"[]"), (200, b"{}"), (403, b"<html>")]
+)
+def test_answers_that_are_none_of_awss_are_told_as_such(
+    patient: Patient, status: int, text: bytes
+) -> None:
+    patient.relay(lambda _operation, _answer: Answer(status, text))
+    findings = patient.findings()
+    told = " ".join(one.found for one in findings)
+    assert "answer is none of AWS's" in told
+    assert "internal error" not in told
+    assert "html" not in told
+    assert [one for one in findings if one.status is not Status.OK and one.check == "region"]
 
 
 def test_nobody_waits_long_for_an_endpoint_that_says_nothing(

@@ -17,6 +17,7 @@ import pytest
 
 from doctor.patient import toml
 from fargate_driver import records
+from fargate_driver.doctor import files
 from fargate_driver.doctor.finding import Status
 from fargate_driver.doctor.plan import play
 from fargate_driver.ecs.target import Target
@@ -130,6 +131,14 @@ def _no_log_there(patient: Patient) -> None:
     patient.settings = {"": {"LogFile": str(patient.directory)}} | patient.settings
 
 
+def _name_too_long(patient: Patient) -> None:
+    patient.settings = {"": {"LogFile": f"/tmp/{'x' * 300}"}} | patient.settings
+
+
+def _folder_too_long(patient: Patient) -> None:
+    patient.settings["Metrics"] = {"TextFile": f"{'x' * 300}/fargate.prom"}
+
+
 def _damaged_prices(patient: Patient) -> None:
     (patient.directory / "prices.json").write_text("{}")
     patient.settings["Costs"] = {"PriceFile": "prices.json"}
@@ -141,6 +150,8 @@ def _damaged_prices(patient: Patient) -> None:
         (_no_folder, "text-file", "mkdir -p"),
         (_no_metrics_there, "text-file", "/proc/sys can't be written to"),
         (_no_log_there, "log-file", "is a folder"),
+        (_name_too_long, "log-file", "File name too long"),
+        (_folder_too_long, "text-file", "File name too long"),
         (_damaged_prices, "price-file", "is no file of prices"),
     ],
 )
@@ -151,6 +162,17 @@ def test_files_that_the_settings_name(
     wrong = patient.wrong()
     assert list(wrong) == [check], wrong
     assert says in wrong[check]
+
+
+def test_a_mistake_of_the_doctors_hides_nothing(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("odd")
+
+    monkeypatch.setattr(files, "look", broken)
+    assert "internal error: ZeroDivisionError: odd" in patient.wrong()["this host"]
+    assert "ssh" in {one.check for one in patient.findings()}
 
 
 def test_files_that_are_right(patient: Patient) -> None:

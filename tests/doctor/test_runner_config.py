@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, example, given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -218,7 +218,7 @@ def _documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @example({"custom": {"run_args": ["--config", "\0"]}, "changes": {}, "concurrent": float("inf")})
-@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60)
 @given(_documents())
 def test_odd_values_are_findings_too(config: Path, document: dict[str, Any]) -> None:
     nowhere = {f"{stage}_exec": "/nowhere" for stage in ("config", "prepare", "run", "cleanup")}

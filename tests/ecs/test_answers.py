@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fargate_driver.ecs import diagnosis, watch
@@ -47,7 +47,16 @@ TASK = {
     ],
     "tags": [{"key": "team", "value": "ci"}],
 }
-DEFINITION = {"taskDefinition": {"family": "ci", "revision": 7, "status": "ACTIVE"}, "tags": []}
+DEFINITION = {
+    "taskDefinition": {
+        "taskDefinitionArn": "arn:aws:ecs:us-east-1:123456789012:task-definition/ci:7",
+        "family": "ci",
+        "revision": 7,
+        "status": "ACTIVE",
+        "containerDefinitions": [{"name": "job"}],
+    },
+    "tags": [],
+}
 ANSWERS: dict[str, tuple[Callable[[Ecs], object], dict[str, Any]]] = {
     "RunTask": (lambda ecs: ecs.run_task({"taskDefinition": "ci"}), {"tasks": [TASK]}),
     "DescribeTasks": (lambda ecs: ecs.describe_tasks([ARN]), {"tasks": [TASK], "failures": []}),
@@ -222,7 +231,7 @@ def spoiled(answer: dict[str, Any], path: tuple[Any, ...], odd: object) -> Any:
     return whole[0] if whole else {}
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(data=st.data())
 def test_any_answer_is_taken_or_explained(data: st.DataObject, peer: Peer, ecs: Ecs) -> None:
     operation = data.draw(st.sampled_from(sorted(ANSWERS)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fargate_driver import masking
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
 from fargate_driver.ecs.target import Target
@@ -153,6 +154,21 @@ def test_stopping_what_is_gone_is_no_failure(fargate: LocalFargate) -> None:
     ecs.stop_task(task, "second")
     ecs.stop_task(f"arn:aws:ecs:us-east-1:123456789012:task/default/{'0' * 32}", "never was")
     until(lambda: task not in [t["taskArn"] for t in fargate.alive()])
+
+
+def test_the_reason_of_a_stop_fits_and_has_no_secret(
+    fargate: LocalFargate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "not  a  secret"
+    monkeypatch.setattr(masking, "_known", {secret})
+    arn = client(fargate).run_task(request("reason"))["taskArn"]
+    client(fargate).stop_task(arn, f"job 7:\n{secret} {'x' * 220} {secret}")
+    (task,) = [one for one in fargate.tasks() if one["taskArn"] == arn]
+    assert task["stoppedReason"] == f"job 7: [MASKED] {'x' * 220} [MASKED]"
+    arn = client(fargate).run_task(request("long-reason"))["taskArn"]
+    client(fargate).stop_task(arn, f"{'x' * 245} {secret}")
+    (task,) = [one for one in fargate.tasks() if one["taskArn"] == arn]
+    assert task["stoppedReason"] == f"{'x' * 245} [MASKED]"
 
 
 def test_a_token_with_other_parameters_names_its_task(fargate: LocalFargate) -> None:

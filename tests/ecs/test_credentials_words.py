@@ -7,7 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fargate_driver import masking
 from fargate_driver.ecs import words
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
@@ -58,6 +61,22 @@ def test_what_gives_access_is_left_out(text: str, kept: str) -> None:
     assert kept in line
     for secret in (TOKEN, TOKEN[:12], WEB_TOKEN, "AKIAEXAMPLE", "0123abcd4567"):
         assert secret not in line
+
+
+around = st.text("ab \n", max_size=40)
+
+
+@given(around, st.text("0123 /'\"\\", min_size=8, max_size=40), around, st.integers(10, 60))
+def test_no_part_of_a_secret_is_left_by_a_limit(
+    before: str, secret: str, after: str, longest: int
+) -> None:
+    text = f"{before}{{}}{after}"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(masking, "_known", set())
+        masked = words.one_line(text.format(masking.MASK), longest)
+        masking.learn(secret)
+        assert words.one_line(text.format(secret), longest) == masked
+        assert words.one_line(text.format(json.dumps(secret)[1:-1]), longest) == masked
 
 
 @pytest.mark.parametrize("role", [None, "arn:aws:iam::123456789012:role/ci"])

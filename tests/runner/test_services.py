@@ -66,6 +66,11 @@ def test_a_name_alone() -> None:
         ('{"name": "a", "command": {"b": 1}}', "command has to be a text or a list of texts"),
         ('{"name": "a", "variables": ["b"]}', "variables have to be an object"),
         ('{"name": "a", "variables": {"B": true}}', "the value of B has to be a text or a number"),
+        (r'{"name": "a\u0000"}', "a service can't hold a NUL byte"),
+        (r'{"name": "a", "alias": "\udc80"}', "not UTF-8: "),
+        (r'{"name": "a", "command": ["x", "\u0000"]}', "a service can't hold a NUL byte"),
+        (r'{"name": "a", "entrypoint": "\udc80"}', "not UTF-8: "),
+        (r'{"name": "a", "variables": {"B": "\udc80"}}', "not UTF-8: "),
     ],
 )
 def test_what_is_no_service(text: str, complaint: str) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fargate_driver.ssh.connection import Connection
+from fargate_driver.ssh.errors import NotEndedError
 from fargate_driver.ssh.mux import Session
 from fargate_driver.ssh.remote import stage_command
 from fargate_driver.ssh.session import end_stage, run_script
@@ -66,6 +68,20 @@ def cancel_when_ready(stages: Stages, script: str, *, init_pid: int | None = Non
 
 def pids(stages: Stages, name: str) -> list[int]:
     return [int(line) for line in (stages.task.directory / name).read_text().split()]
+
+
+def end(stages: Stages, stage: str, *, init_pid: int | None = None, shell: str = "") -> bool:
+    found, connection = stages.found, stages.task.connection
+    if shell:
+        connection = Connection(
+            connection.directory, connection.host, connection.port, connection.user, shell
+        )
+    return end_stage(
+        connection,
+        stage,
+        init_pid=found.init_pid if init_pid is None else init_pid,
+        state_directory=found.state_directory,
+    )
 
 
 def test_a_cancelled_script_is_ended_and_reports_it(shells: Stages) -> None:
@@ -154,12 +170,7 @@ def test_a_stage_that_is_nowhere_takes_nothing_with_it(shells: Stages, known: bo
     shells.run(f"cd {shells.task.directory}\n{script}")
     init = shells.found.init_pid
     before = pids(shells, "pids")
-    end_stage(
-        shells.task.connection,
-        "0123456789abcdef",
-        init_pid=init if known else 0,
-        state_directory=shells.found.state_directory,
-    )
+    assert not end(shells, "0123456789abcdef", init_pid=init if known else 0)
     assert all(shells.task.alive(pid) for pid in [init, *before])
     assert shells.run("echo next").stdout == b"next\n"
 
@@ -201,15 +212,19 @@ def test_what_a_killed_wrapper_left_is_ended_and_nothing_else(shells: Stages) ->
     run = shells.run(f"cd {place}\n{script}")
     assert run.outcome.stage
     assert all(shells.task.alive(pid) for pid in pids(shells, "pids"))
-    end_stage(
-        shells.task.connection,
-        run.outcome.stage,
-        init_pid=shells.found.init_pid,
-        state_directory=shells.found.state_directory,
-    )
+    assert end(shells, run.outcome.stage)
     assert not any(shells.task.alive(pid) for pid in pids(shells, "pids"))
     assert shells.task.alive(pids(shells, "service")[0])
     assert shells.run("echo next").stdout == b"next\n"
+
+
+@pytest.mark.parametrize(
+    ("shell", "why"),
+    [("false", r"not all .* \(exit status 1\)"), ("sh -c 'kill -9 $PPID'", "connection was lost")],
+)
+def test_what_was_not_ended_is_told(stages: Stages, shell: str, why: str) -> None:
+    with pytest.raises(NotEndedError, match=why):
+        end(stages, "0123456789abcdef", shell=shell)
 
 
 def test_cancelled_before_the_start_nothing_runs(stages: Stages) -> None:

@@ -38,7 +38,10 @@ def kill_master(stages: Stages) -> None:
 
 
 class Reconnect:
-    """Connects again, after something was done meanwhile; `reasons` are what it was told."""
+    """Connects again, after something was done meanwhile.
+
+    `reasons` are what it was told, `done` is how often it succeeded.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Reconnect:
         self._seconds = seconds
         self._meanwhile = meanwhile
         self.reasons: list[str] = []
+        self.done = 0
 
     def __call__(self, why: str) -> bool:
         self.reasons.append(why)
@@ -59,6 +63,7 @@ class Reconnect:
             reopen_master(self._stages.task.connection, self._seconds, lambda _reason: None)
         except DriverError:
             return False
+        self.done += 1
         return True
 
 
@@ -75,10 +80,12 @@ def lose(
     over = threading.Event()
 
     def watch() -> None:
-        for _ in range(times):
-            wait_until(lambda: signs.exists() or over.is_set())
-            signs.unlink(missing_ok=True)
+        for before in range(times):
+            wait_until(
+                lambda: (signs.exists() and reconnect.done == before) or over.is_set()  # noqa: B023
+            )
             kill_master(stages)
+            signs.unlink(missing_ok=True)  # the script may go on by it
 
     reconnect = Reconnect(stages, meanwhile)
     thread = threading.Thread(target=watch)
@@ -130,7 +137,8 @@ def test_large_output_is_whole(stages: Stages) -> None:
 
 
 def test_a_connection_that_is_lost_again_and_again(stages: Stages) -> None:
-    script = "for n in 1 2 3; do touch lose; sleep 1; echo $n; done; exit 5"
+    lost = "touch lose; while [ -e lose ]; do sleep 0.1; done"
+    script = f"for n in 1 2 3; do {lost}; echo $n; done; exit 5"
     run, reconnect = lose(stages, script, times=3)
     assert len(reconnect.reasons) == 3
     assert (run.outcome.code, run.stdout) == (5, b"1\n2\n3\n")
@@ -170,6 +178,22 @@ def test_a_wrapper_that_is_killed_while_disconnected_is_no_verdict(shells: Stage
     assert run.outcome.connected
     assert run.outcome.stage
     assert run.stdout == b"before\n"
+
+
+def test_a_process_that_looks_like_the_wrapper_is_not_taken_for_it(tmp_path: Path) -> None:
+    # It is before the wrapper in the list of processes, and ends before the script.
+    script = (
+        "decoy() { sh -c ': fargate-stage '$FARGATE_STAGE_ID'\nsleep 4; :' & }\n"
+        "decoy; until [[ $! < $PPID ]]; do kill $!; decoy; done\n"
+        "touch lose; wait $!; sleep 3; echo after; exit 5"
+    )
+    task = Task(tmp_path, contained=True)
+    task.start()
+    try:
+        run, _ = lose(Stages(task, task.open()), script, shell="bash")
+    finally:
+        task.stop()
+    assert (run.outcome.code, run.stdout) == (5, b"after\n"), run.outcome.lost
 
 
 def test_a_task_that_ends_while_disconnected_is_no_verdict(stages: Stages) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fargate_driver.ssh import stage
 from fargate_driver.ssh.errors import SessionRefusedError
 from fargate_driver.ssh.master import _masters
 from fargate_driver.ssh.mux import Session
@@ -280,6 +281,20 @@ def test_a_killed_wrapper_is_no_verdict(stages: Stages) -> None:
     assert "killed in the container before the script's end was reported" in run.outcome.lost
 
 
+# Sets $1 and $2 to the relays of standard output and standard error.
+RELAYS = (
+    "relays() {\n"
+    "  found=\n"
+    "  for p in $(cat /proc/$PPID/task/$PPID/children); do\n"
+    '    read -r name </proc/$p/comm; [ $name = tee ] && found="$found $p"\n'
+    "  done\n"
+    "  set -- $found; [ $# -eq 2 ]\n"
+    "}\n"
+    "until relays; do sleep 0.1; done\n"
+    "set -- $found\n"
+)
+
+
 # The end mark goes to standard output first: it alone is a verdict, the other alone is not written.
 @pytest.mark.parametrize(("which", "code"), [("$1", None), ("$2", 6)])
 def test_a_killed_relay_ends_the_stage_at_once(
@@ -287,16 +302,7 @@ def test_a_killed_relay_ends_the_stage_at_once(
 ) -> None:
     # Something holds the output, so the stage doesn't end by its streams.
     run = shells.run(
-        "sleep 300 &\n"
-        "relays() {\n"
-        "  found=\n"
-        "  for p in $(cat /proc/$PPID/task/$PPID/children); do\n"
-        '    read -r name </proc/$p/comm; [ $name = tee ] && found="$found $p"\n'
-        "  done\n"
-        "  set -- $found; [ $# -eq 2 ]\n"
-        "}\n"
-        "until relays; do sleep 0.1; done\n"
-        f"set -- $found; kill -9 {which}\n"
+        f"sleep 300 &\n{RELAYS}kill -9 {which}\n"
         f"while grep -q ') [^Z]' /proc/{which}/stat; do sleep 0.1; done 2>/dev/null\n"
         "exit 6"
     )
@@ -304,6 +310,16 @@ def test_a_killed_relay_ends_the_stage_at_once(
     if code is None:
         assert "the session ended with status 97 before the script's end" in run.outcome.lost
         assert run.outcome.connected
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("which", "printed"), [("$1", b""), ("$2", b"out\n")])
+def test_a_relay_that_takes_its_end_mark_and_keeps_it_holds_no_stage_up(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, which: str, printed: bytes
+) -> None:
+    monkeypatch.setattr(stage, "_OTHER_MARK", 1.0)
+    run = stages.run(f"sleep 300 &\n{RELAYS}kill -STOP {which}; echo out; exit 6")
+    assert (run.outcome.code, run.stdout) == (6, printed)
 
 
 def test_no_stage_begins_in_a_task_that_is_ending(shells: Stages) -> None:
@@ -335,11 +351,13 @@ def _hold(task: Task) -> Session:
     """Open a session that stays; the probe's own may still be ending, and count."""
     before = len(list(_children(task, "sleep")))
     nothing = os.open(os.devnull, os.O_RDWR)
+    deadline = time.monotonic() + 30
     try:
         while True:
             session = Session(str(task.job), b"sleep 300", (nothing, nothing, nothing))
             try:
                 while len(list(_children(task, "sleep"))) == before:
+                    assert time.monotonic() < deadline, "no session could be opened"
                     if select.select([session], [], [], 0.02)[0]:
                         session.receive()
             except SessionRefusedError:

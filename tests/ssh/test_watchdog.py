@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,9 @@ from ssh.test_session import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
+
+    from ssh.pretended_task import Run
 
 
 @pytest.fixture(params=KINDS)
@@ -60,10 +63,21 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def begin(stages: Stages, script: str) -> Future[Run]:
+    """Run a script beside the test; it has begun. So no watchdog strikes before, however slow."""
+    begun = stages.task.directory / "begun"
+    pool = ThreadPoolExecutor(1)
+    run = pool.submit(stages.run, f"touch {begun}\n{script}")
+    pool.shutdown(wait=False)
+    wait_until(lambda: begun.exists() or run.done())
+    return run
+
+
 def test_a_task_ends_itself_and_says_so(shells: Stages) -> None:
     assert alive(shells.task.init_pid)
+    running = begin(shells, "exec sleep 600")
     assert start(shells, 1)
-    run = shells.run("echo begun; exec sleep 600")
+    run = running.result()
     assert run.outcome.code is None
     assert b"fargate: MaxLifetime of 1 s is over: the task ends itself\n" in run.stderr
     wait_until(lambda: not alive(shells.task.init_pid))
@@ -84,9 +98,9 @@ def test_a_cancelled_stage_and_ended_sleeps_do_not_touch_it(shells: Stages) -> N
 
 
 def test_without_a_known_first_process_its_sshd_ends(stages: Stages) -> None:
+    running = begin(stages, "sleep 600")
     assert start(stages, 1, init_pid=0)
-    run = stages.run("sleep 600")
-    assert run.outcome.code is None
+    assert running.result().outcome.code is None
     wait_until(lambda: children(stages.task.init_pid) == [])
     assert alive(stages.task.init_pid)
 
@@ -105,14 +119,13 @@ def test_sshd_as_the_first_process_ends(tmp_path: Path) -> None:
 
 
 def test_a_first_process_that_ignores_sigterm_is_left_without_anything(stages: Stages) -> None:
-    deaf = threading.Thread(target=stages.run, args=("trap '' TERM; exec sleep 600",))
-    deaf.start()
+    deaf = begin(stages, "trap '' TERM; exec sleep 600")
     init = stages.task.init_pid
     try:
         # Stopped, it does not even learn of SIGTERM, nor does it reap.
         os.kill(init, signal.SIGSTOP)
         assert start(stages, 1)
         wait_until(lambda: not any(alive(child) for child in children(init)), 60)
-        deaf.join()
+        deaf.result()
     finally:
         os.kill(init, signal.SIGCONT)

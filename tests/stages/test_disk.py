@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver_calls import JobCalls
+from driver_calls import JobCalls, skip_unless_contained
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.target import Target
 from local_fargate import LocalFargate, until
@@ -42,20 +42,31 @@ def job(fargate: LocalFargate, tmp_path: Path) -> Iterator[JobCalls]:
 @contextlib.contextmanager
 def mounted(directory: Path, options: str) -> Iterator[None]:
     """A small file system; only root can have one."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
     directory.mkdir(exist_ok=True)
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory],
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        pytest.skip("mounting is not allowed here")
+    mount("-t", "tmpfs", "-o", options, "tmpfs", str(directory))
     try:
         yield
     finally:
         subprocess.run(["umount", directory], check=True)
+
+
+@contextlib.contextmanager
+def read_only(directory: Path) -> Iterator[None]:
+    """A directory that can't be written to from now on, by root neither."""
+    mount("--bind", str(directory), str(directory))
+    try:
+        mount("-o", "remount,bind,ro", str(directory))
+        yield
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
+def mount(*words: str) -> None:
+    """Mount something; skips the test where that is not allowed."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
+    if subprocess.run(["mount", *words], capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting is not allowed here")
 
 
 @contextlib.contextmanager
@@ -93,6 +104,24 @@ def test_a_read_only_directory_is_named(fargate: LocalFargate, job: JobCalls) ->
     assert "[TaskMetadata] Directory" in prepared.stderr
     assert (cleaned.returncode, cleaned.stderr) == (0, "")
     assert len(fargate.calls("RunTask")) == calls
+
+
+def test_a_directory_that_becomes_read_only_keeps_no_verdict_and_no_task(
+    fargate: LocalFargate, job: JobCalls
+) -> None:
+    assert job.call("prepare").returncode == 0
+    skip_unless_contained(job)
+    records = job.config.parent / "records"
+    (directory,) = records.iterdir()
+    (directory / "running-0123456789abcdef").touch()  # of a driver that was killed
+    with read_only(records):
+        ran = [job.call("run", job.script(f"exit {n}"), "build_script") for n in (0, 3)]
+        cleaned = job.call("cleanup")
+    until(lambda: not fargate.alive())
+    assert [(one.returncode, one.stderr) for one in ran] == [(0, ""), (1, "")]
+    assert cleaned.returncode == 2
+    assert "Read-only file system" in cleaned.stderr.splitlines()[-1]
+    assert job.call("cleanup").returncode == 0
 
 
 def test_a_disk_that_fills_up_while_the_task_is_started(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver_calls import JobCalls
+from driver_calls import JobCalls, skip_unless_contained
 from local_fargate import LocalFargate, processes_in
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def job(fargate: LocalFargate, tmp_path: Path) -> Iterator[JobCalls]:
     number = next(JOB_IDS)
     prepared = JobCalls(tmp_path / f"job{number}", fargate.config, number)
     assert prepared.call("prepare").returncode == 0
+    skip_unless_contained(prepared)
     yield prepared
     assert prepared.call("cleanup").returncode == 0
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
-from fargate_driver import jobs, moment, records
+from fargate_driver import history, jobs, moment, records
 from fargate_driver.cli import main
 from fargate_driver.commands import reap as reap_command
+from fargate_driver.costs.bill import Bill
 from fargate_driver.ecs import launch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.target import Target
@@ -203,10 +204,49 @@ def test_a_prepare_spends_no_time_on_what_cannot_be_ended(
     assert [tries(0.02), tries(0.04), tries(0.06)] == [1, 0, 1]
     # A clock that is set back makes nobody wait for it.
     assert tries(-24) == 1
+    # What doesn't answer in time is given up.
+    monkeypatch.setattr(sweep, "_IN_PASSING", 1.5)
+    fargate.faults({"operation": "StopTask", "hang": 4.0})
+    assert tries(24) == 1
+    assert directory.exists()
     # reap asks nobody when it was tried last.
     fargate.faults()
     assert sweep.end(str(directory))
     until(lambda: not fargate.alive())
+
+
+def test_a_task_that_was_just_stopped_is_none_of_an_orphan(
+    fargate: LocalFargate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = orphan(fargate)
+    (task,) = fargate.alive()
+    monkeypatch.setattr(reap_command, "_YOUNG", -60.0)
+    list_tasks = Ecs.list_tasks
+
+    def overtaken(self: Ecs, **filters: str) -> list[str]:
+        """A cleanup ends the job right after the tasks were listed."""
+        listed = list_tasks(self, **filters)
+        end_job(str(directory), "the job is over")
+        return [*listed, task["taskArn"]]
+
+    monkeypatch.setattr(Ecs, "list_tasks", overtaken)
+    monkeypatch.setattr(sweep, "find", lambda _: sweep.Found([], {}))
+    before = len(fargate.calls("StopTask"))
+    assert reap(fargate) == 0
+    assert capsys.readouterr().out == ""
+    assert len(fargate.calls("StopTask")) == before + 1
+
+
+def test_what_a_job_costs_is_known_although_its_end_failed_first(fargate: LocalFargate) -> None:
+    directory = orphan(fargate)
+    Bill("1 vCPU", 60.0, time.time()).save(str(directory))
+    fargate.faults({"operation": "StopTask", **NO})
+    with pytest.raises(DriverError, match="could not be stopped"):
+        end_job(str(directory), "the job is over")
+    assert sorted(path.name for path in directory.iterdir()) == ["bill", "record.json"]
+    fargate.faults()
+    end_job(str(directory), "the job is over")
+    assert float(history.read(str(metadata(fargate)))[-1].cost) >= 1
 
 
 def test_a_job_that_was_begun_again_is_not_ended(fargate: LocalFargate, tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ def application(flags: Flags, words: list[str]) -> int:
         return error.exit_code
     except click.Abort:
         return 130  # as a shell reports an end by Ctrl-C
+    except BrokenPipeError:
+        return 1  # whoever read the output is gone; silent, as click is about it
     except Exception as error:  # noqa: BLE001 - a traceback is for --debug
         say(_output_is_full(error) or str(explained(error, debug=flags.debug)))
         return 2

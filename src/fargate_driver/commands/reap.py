@@ -97,7 +97,9 @@ def _stop_tasks_without_record(config: Settings, stopped: list[str], *, dry_run:
     for arn in listed:
         try:
             task = None if arn in known else ecs.describe_task(arn)
-            if not task or task.get("createdAt", before) >= before:
+            # A cleanup may have stopped it, and removed its record, since it was listed.
+            over = not task or task.get("desiredStatus") == "STOPPED"
+            if not task or over or task.get("createdAt", before) >= before:
                 continue
             if not dry_run:
                 ecs.stop_task(arn, "reaped: this manager has no record of its job")

@@ -14,12 +14,14 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
-from botocore.exceptions import BotoCoreError, ClientError
 
 from fargate_driver.costs.prices import Price, PriceFileError
+from fargate_driver.ecs import answers
+from fargate_driver.ecs.credentials import hide
+from fargate_driver.ecs.explain import Call, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _ENDPOINT_REGION = "us-east-1"
 """One of the few regions that serve the API, for all of a partition's regions
@@ -39,21 +41,31 @@ def fetch(today: str) -> list[Price]:
     Raises:
         PriceFileError: the API can't be asked, or its answer holds no price.
     """
+    sent: list[bool] = []
     try:
-        client = botocore.session.Session().create_client("pricing", region_name=_ENDPOINT_REGION)
-        pages = client.get_paginator("get_products").paginate(
-            ServiceCode="AmazonECS",
-            Filters=[{"Type": "TERM_MATCH", "Field": "productFamily", "Value": "Compute"}],
-        )
-        found = parse((text for page in pages for text in page["PriceList"]), today)
-    except (ClientError, BotoCoreError) as e:
+        found = parse(_documents(lambda **_: sent.append(True)), today)
+    except Exception as e:  # botocore's parsers raise anything at odd answers
+        call = Call("pricing:GetProducts", 0.0, 0.0, bool(sent), ())
         raise PriceFileError(
-            f"AWS's price list can't be read: {' '.join(str(e).split())}; credentials with the"
-            " right pricing:GetProducts are needed"
+            f"AWS's price list can't be read: {explain(e, call)[0]}; credentials with the right"
+            " pricing:GetProducts are needed"
         ) from e
     if not found:
         raise PriceFileError("AWS's price list holds no price of Fargate: nothing was written")
     return found
+
+
+def _documents(on_send: Callable[..., None]) -> Iterator[str]:
+    session = hide(botocore.session.Session())
+    client = session.create_client("pricing", region_name=_ENDPOINT_REGION)
+    client.meta.events.register("before-send", on_send)
+    pages = client.get_paginator("get_products").paginate(
+        ServiceCode="AmazonECS",
+        Filters=[{"Type": "TERM_MATCH", "Field": "productFamily", "Value": "Compute"}],
+    )
+    for page in pages:
+        answers.check(client, "GetProducts", page)
+        yield from page["PriceList"]
 
 
 def parse(documents: Iterable[str], today: str) -> list[Price]:

@@ -78,8 +78,11 @@ def known(own: Path | None) -> dict[tuple[str, str, bool], Price]:
         PriceFileError: the operator's file is unreadable or damaged.
     """
     found = {price.key: price for price in read(PACKAGED)}
-    if own and own.exists():
-        found |= {price.key: price for price in read(own)}
+    try:
+        found |= {price.key: price for price in (read(own) if own else ())}
+    except PriceFileError as e:
+        if not isinstance(e.__cause__, FileNotFoundError):
+            raise
     return found
 
 

@@ -14,8 +14,6 @@ from fargate_driver.ecs import launch
 from fargate_driver.errors import DriverError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fargate_driver.settings import Settings
 
 NO_TASK = "0" * 32
@@ -50,7 +48,6 @@ class Access:
         identity: The ARN of whoever calls; "" where unknown.
         tasks: Why DescribeTasks failed, which is called for a task that can't exist; None where it
             didn't fail.
-        hide: Leaves out what is secret in a text.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -58,7 +55,6 @@ class Access:
     blocked: str = ""
     identity: str = ""
     tasks: CallError | None = None
-    hide: Callable[[str], str] = str
 
 
 def look(config: Settings) -> Access:
@@ -77,7 +73,6 @@ def look(config: Settings) -> Access:
         _block(access, wrong("credentials", found, mend))
         access.findings += [unchecked(one, access.blocked) for one in ("region", "clock")]
         return access
-    access.hide = aws.hide
     missing = _missing(aws)
     if missing:
         _block(access, missing, "there are no credentials")

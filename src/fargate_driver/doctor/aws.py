@@ -5,7 +5,6 @@ The driver's own calls are in ecs/client.py; these need rights that it must do w
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore import xform_name
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from fargate_driver.doctor.background import begin
+from fargate_driver.ecs import answers
 from fargate_driver.ecs.endpoint import endpoint_for, is_loopback
+from fargate_driver.ecs.explain import odd_answer, said
 from fargate_driver.ecs.session import session_for
-from fargate_driver.errors import DriverError
+from fargate_driver.ecs.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +44,8 @@ _CREDENTIALS = {
 }
 """Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html and
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
+_LONGEST = 2000
+"""Characters of what AWS says."""
 _NOT_OFFERED = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation"}
 _ATTEMPTS = 2
 _CONNECTING = 3
@@ -51,13 +54,6 @@ _ANSWERING = 6
 PATIENCE = 8
 """Seconds for a call as a whole: the names of a host may have many addresses, and no answer come
 from the name server either."""
-_SHORTEST_SECRET = 16
-"""Shorter ones are placeholders, which may be part of any word."""
-_KEY_SHOWN = 4
-_SIGNED = re.compile(r"The (Canonical String|String-to-Sign)\b.*", re.IGNORECASE | re.DOTALL)
-_TOKEN = re.compile(r"(security-token[=:] ?)[^\s&'\"]+", re.IGNORECASE)
-"""AWS tells both when it doesn't accept a signature
-(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""
 
 
 class CallError(Exception):
@@ -98,7 +94,7 @@ class Aws:
         skew: Seconds that this host's clock is ahead of AWS's, by the latest answer; None before.
 
     Raises:
-        DriverError: No session can be made: a broken profile, no credentials for AssumeRole.
+        EcsError: No session can be made: a broken profile, no credentials for AssumeRole.
     """
 
     def __init__(self, target: Target) -> None:
@@ -106,12 +102,8 @@ class Aws:
         self.skew: float | None = None
         self._lock = Lock()
         self._clients: dict[tuple[str, str | None], Any] = {}
-        self._secrets: list[tuple[str, int]] = []
-        try:
-            self._session = session_for(target)
-            self.credentials = self._session.get_credentials()
-        except BotoCoreError as error:
-            raise DriverError(str(error)) from error
+        self._session = session_for(target)
+        self.credentials = self._session.get_credentials()
 
     @property
     def regions(self) -> list[str]:
@@ -130,13 +122,11 @@ class Aws:
             CallError: There are some in name alone.
         """
         try:
-            frozen = begin(self.credentials.get_frozen_credentials).result(PATIENCE)
+            begin(self.credentials.get_frozen_credentials).result(PATIENCE)
         except TimeoutError as error:
             raise CallError("", "", f"their source gives none within {PATIENCE} s") from error
-        except (BotoCoreError, ClientError) as error:
-            raise CallError("", "", " ".join(str(error).split())) from error
-        found = ((frozen.secret_key, 0), (frozen.token, 0), (frozen.access_key, _KEY_SHOWN))
-        self._secrets = [one for one in found if one[0] and len(one[0]) >= _SHORTEST_SECRET]
+        except Exception as error:  # whatever is wrong with what others write or answer
+            raise _call_error("", error) from error
 
     def call(self, action: str, *, region: str | None = None, **parameters: Any) -> dict[str, Any]:
         """Make a call.
@@ -152,34 +142,21 @@ class Aws:
         service, _, operation = action.partition(":")
         try:
             client = self._client(service, region)
+        except Exception as error:  # of files, settings and variables that others write
+            raise CallError(action, "", said(error)) from error
+        try:
             method = getattr(client, xform_name(operation))
             answer: dict[str, Any] = begin(lambda: method(**parameters)).result(PATIENCE)
-        except ClientError as error:
-            self._see_clock(error.response)
-            problem = error.response.get("Error", {})
-            raise CallError(
-                action,
-                str(problem.get("Code") or "?"),
-                " ".join(str(problem.get("Message")).split()),
-            ) from error
+            answers.check(client, operation, answer)
         except TimeoutError as error:
             silence = f"no answer from {client.meta.endpoint_url} within {PATIENCE} s"
             raise CallError(action, "", silence) from error
-        except (BotoCoreError, ValueError) as error:
-            raise CallError(action, "", " ".join(str(error).split())) from error
+        except Exception as error:  # botocore's parsers raise anything at odd answers
+            if isinstance(error, ClientError):
+                self._see_clock(error.response)
+            raise _call_error(action, error) from error
         self._see_clock(answer)
         return answer
-
-    def hide(self, text: str) -> str:
-        """Leave out what is secret in a text of AWS's or botocore's.
-
-        Args:
-            text: Which may quote the request, and with it the credentials.
-        """
-        text = _TOKEN.sub(r"\1…", _SIGNED.sub("", text))
-        for secret, shown in self._secrets:
-            text = text.replace(secret, f"{secret[:shown]}…")
-        return text
 
     def _see_clock(self, answer: Mapping[str, Any]) -> None:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -195,15 +172,24 @@ class Aws:
         endpoint = endpoint_for(service, self.target.endpoint_url)
         with self._lock:  # making clients is not safe in several threads
             if (service, region) not in self._clients:
+                config = Config(
+                    connect_timeout=_CONNECTING,
+                    read_timeout=_ANSWERING,
+                    retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+                    proxies={} if is_loopback(endpoint) else None,
+                )
                 self._clients[service, region] = self._session.create_client(
-                    service,
-                    region_name=region,
-                    endpoint_url=endpoint,
-                    config=Config(
-                        connect_timeout=_CONNECTING,
-                        read_timeout=_ANSWERING,
-                        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-                        proxies={} if is_loopback(endpoint) else None,
-                    ),
+                    service, region_name=region, endpoint_url=endpoint, config=config
                 )
             return self._clients[service, region]
+
+
+def _call_error(action: str, error: Exception) -> CallError:
+    """Put a failed call into words, without what may be a secret."""
+    if odd := odd_answer(error, sent=bool(action)):
+        return CallError(action, "", odd)
+    if isinstance(error, ClientError):
+        problem = error.response["Error"]
+        message = one_line(str(problem.get("Message")), _LONGEST)
+        return CallError(action, str(problem["Code"]), message)
+    return CallError(action, "", said(error))

@@ -37,14 +37,15 @@ def look(config: Settings, config_path: str) -> Iterator[Finding]:
 
 def _judge(check: str, key: str, path: Path, opened: tuple[Path, ...]) -> Finding:
     """Try whether files can be made in the folder, and opened where they exist."""
-    folder = path.parent
-    if not folder.is_dir():
-        mend = f"make it, for gitlab-runner's user: mkdir -p {folder}"
-        return wrong(check, f"{key}: there is no folder {folder}", mend)
-    if path.is_dir():
-        return wrong(check, f"{key}: {path} is a folder", f"name a file in {key}")
-    tried = folder
+    tried = folder = path.parent
     try:
+        # Some versions of Python raise what others take for a no, such as a folder above that can't
+        # be searched.
+        if not folder.is_dir():
+            mend = f"make it, for gitlab-runner's user: mkdir -p {folder}"
+            return wrong(check, f"{key}: there is no folder {folder}", mend)
+        if path.is_dir():
+            return wrong(check, f"{key}: {path} is a folder", f"name a file in {key}")
         if check == "text-file" or not path.exists():
             with tempfile.TemporaryFile(dir=folder):  # never has a name, where Linux can do so
                 pass

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from fargate_driver import settings
+from fargate_driver import masking, settings
 from fargate_driver.doctor import (
     access,
     cluster,
@@ -79,10 +79,10 @@ def play(flags: Flags, runner_config_path: Path | None, *, run: bool) -> Iterato
     )
     reach = reaching.result()
     needed = [Group("AWS", reach.findings), *_of_aws(reach, config), host]
-    needed = [Group(one.title, [_hidden(it, reach) for it in one.findings]) for one in needed]
+    needed = [Group(one.title, [_hidden(it) for it in one.findings]) for one in needed]
     yield from (group for group in [*needed, runner] if group.findings)
     if run:
-        yield Group("A task", [_hidden(_trial(config, needed), reach)])
+        yield Group("A task", [_hidden(_trial(config, needed))])
 
 
 def _mistakes(text: str) -> list[Finding]:
@@ -139,14 +139,17 @@ def _trial(config: Settings, needed: list[Group]) -> Finding:
     return trial.run(config)
 
 
-def _hidden(finding: Finding, reach: access.Access) -> Finding:
-    return replace(finding, found=reach.hide(finding.found), mend=reach.hide(finding.mend))
+def _hidden(finding: Finding) -> Finding:
+    found, mend = masking.whole(finding.found), masking.whole(finding.mend)
+    return replace(finding, found=found, mend=mend)
 
 
 def _done(title: str, look: Look) -> Group:
+    found: list[Finding] = []
     try:
-        return Group(title, list(look()))
+        for one in look():
+            found.append(one)  # noqa: PERF402 - what was found before a mistake stays
     except Exception as error:  # noqa: BLE001 - a mistake in one check must not hide the others
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        found = f"internal error: {text} (please report this)"
-        return Group(title, [unchecked(title.lower(), found)])
+        found.append(wrong(title.lower(), f"internal error: {text}", "please report this"))
+    return Group(title, found)

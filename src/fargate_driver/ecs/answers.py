@@ -28,10 +28,19 @@ _TYPES: dict[str, tuple[type, ...]] = {
 """botocore's names of types, and what its parser makes of them where an answer keeps to them."""
 _NEEDED = {
     "DeregisterTaskDefinition": ("taskDefinition",),
+    "DescribeClusters": ("clusters",),
     "DescribeNetworkInterfaces": ("NetworkInterfaces",),
-    "DescribeTaskDefinition": ("taskDefinition.family", "taskDefinition.revision"),
+    "DescribeSubnets": ("Subnets",),
+    "DescribeTaskDefinition": (
+        "taskDefinition.family",
+        "taskDefinition.revision",
+        "taskDefinition.taskDefinitionArn",
+        "taskDefinition.containerDefinitions",
+    ),
     "DescribeTasks": ("tasks.taskArn",),
+    "GetCallerIdentity": ("Arn",),
     "GetLogEvents": ("events.timestamp", "events.message", "nextForwardToken"),
+    "GetProducts": ("PriceList",),
     "ListTaskDefinitionFamilies": ("families",),
     "ListTasks": ("taskArns",),
     "RegisterTaskDefinition": ("taskDefinition.family", "taskDefinition.revision"),

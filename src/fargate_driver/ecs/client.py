@@ -14,6 +14,7 @@ from fargate_driver.ecs import answers
 from fargate_driver.ecs.endpoint import endpoint_for, is_loopback
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError
 from fargate_driver.ecs.session import session_for
+from fargate_driver.ecs.words import one_line
 from fargate_driver.errors import DriverError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ CALLS: Counter[tuple[str, str]] = Counter()
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
+_LONGEST_REASON = 255
+"""Characters of StopTask's reason that ECS is sure to keep; the API names no limit."""
 
 
 class Ecs:
@@ -47,7 +50,7 @@ class Ecs:
         """Whether an attempt of the latest call may have had its effect unheard."""
         self._sent = False
         """Whether the latest attempt came as far as to be sent."""
-        self._session = session_for(target)
+        self._session = session_for(target, deadline=deadline)
         self._ecs = self._client("ecs")
 
     def run_task(self, request: dict[str, Any], *, chosen: Collection[str] = ()) -> dict[str, Any]:
@@ -151,7 +154,8 @@ class Ecs:
 
         Args:
             task_arn: the task.
-            reason: shown as the task's stoppedReason.
+            reason: shown as the task's stoppedReason, also to those who may not see the job: in
+                one line, without secrets.
 
         Raises:
             EcsError: the task may still run.
@@ -160,7 +164,11 @@ class Ecs:
             self._call(
                 self._ecs.stop_task,
                 "StopTask",
-                {"cluster": self.target.cluster, "task": task_arn, "reason": reason},
+                {
+                    "cluster": self.target.cluster,
+                    "task": task_arn,
+                    "reason": one_line(reason, _LONGEST_REASON),
+                },
             )
         except EcsError as e:
             if e.code == "InvalidParameterException" and "was not found" in str(e):

@@ -1,7 +1,6 @@
 """Why did this task die, or never start, and what can be done?
 
-From what AWS says to a Verdict, by the table in verdict_table.py. Pure functions: nothing is
-called, nothing is imported but the table.
+From what AWS says to a Verdict, by the table in verdict_table.py; nothing is called.
 """
 
 from __future__ import annotations
@@ -146,8 +145,9 @@ def _verdict(
     exit_code: object = None,
 ) -> Verdict:
     # Expressions meet one line of bounded length, so none can run away.
+    code = words.value(code)
     for row in ROWS:
-        groups = _matches(row, where, words.value(code), raw, exit_code)
+        groups = _matches(row, where, code, raw, exit_code)
         if groups is not None:
             return _fill(row, facts_of.Facts(facts | groups), raw, chosen)
     return Verdict(

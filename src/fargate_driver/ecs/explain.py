@@ -17,6 +17,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
     SSLError,
 )
+from botocore.parsers import ResponseParserError
 
 from fargate_driver.ecs import answers, diagnosis, words
 from fargate_driver.ecs.errors import EcsError
@@ -73,23 +74,40 @@ def explain(error: Exception, call: Call) -> tuple[EcsError, float]:
     Returns:
         The error, and until when trying again makes sense (0: never).
     """
+    odd = odd_answer(error, sent=call.sent)
     if isinstance(error, ClientError):
-        odd = answers.of_error(error.response)
         status = int((error.response.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0)
         if not odd or status >= 500:
-            return _refused(error, status, call, odd)
-    elif isinstance(error, BotoCoreError):
+            return _refused(error, status, call, answers.of_error(error.response))
+    if odd:
+        return _failed(call, odd, refused=not call.sent), _soon(call)
+    if isinstance(error, BotoCoreError):
         return _unanswered(error, call)
+    # What comes before is mostly about credentials, in files that others write.
+    text = f"{call.operation} could not be sent: {said(error)}; see the manager's credentials"
+    return EcsError(text, call.operation, refused=True), 0.0
+
+
+def odd_answer(error: Exception, *, sent: bool) -> str:
+    """How it is seen that what answered is not AWS.
+
+    Args:
+        error: what botocore, or the look at the answer, raised.
+        sent: whether the call came as far as to be sent.
+
+    Returns:
+        The words, which quote nothing; "" where AWS itself answered, or nothing did.
+    """
+    if isinstance(error, ClientError):
+        odd = answers.of_error(error.response)
+    elif isinstance(error, BotoCoreError) or not (sent or isinstance(error, ResponseParserError)):
+        odd = ""
     elif isinstance(error, answers.OddAnswerError):
         odd = str(error)
     else:
         odd = f"it can't be read ({type(error).__name__})"
-    if not call.sent:
-        # What comes before is mostly about credentials, in files that others write.
-        text = f"{call.operation} could not be sent: {said(error)}; see the manager's credentials"
-        return EcsError(text, call.operation, refused=True), 0.0
-    message = words.one_line(f"the answer is none of AWS's: {odd}", _LONGEST)
-    return _failed(call, message, refused=False), _soon(call)
+    # Before the call itself was sent, STS may have been asked for its credentials.
+    return odd and words.one_line(f"the answer is none of AWS's: {odd}", _LONGEST)
 
 
 def said(error: Exception) -> str:

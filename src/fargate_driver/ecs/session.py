@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.credentials import AssumeRoleCredentialFetcher
+from botocore.exceptions import CredentialRetrievalError, MetadataRetrievalError
 
 from fargate_driver.ecs.credentials import AssumedRole, hide
 from fargate_driver.ecs.endpoint import is_loopback
@@ -15,36 +17,47 @@ if TYPE_CHECKING:
     from fargate_driver.ecs.target import Target
 
 
-def session_for(target: Target) -> Any:
+_PASSING = (CredentialRetrievalError, MetadataRetrievalError)
+"""Of the sources that are asked at once: a container's, an instance's, a program's."""
+_PAUSE = 1.0
+_PATIENCE = 60.0
+"""Seconds between attempts, and for all of them, as for a connection that fails."""
+
+
+def session_for(target: Target, *, deadline: float = 0.0) -> Any:
     """Make a botocore session with a target's Region and credentials.
 
     Args:
         target: where ECS is called.
+        deadline: until when (time.monotonic) a source of credentials that fails is asked again.
 
     Raises:
         EcsError: there are no credentials to assume its role with, or they can't be read.
     """
-    try:
-        return _session_for(target)
-    except EcsError:
-        raise
-    except Exception as e:
-        # Whatever can be wrong with files and programs that others write.
-        from fargate_driver.ecs.explain import said
+    last = min(deadline, time.monotonic() + _PATIENCE)
+    while True:
+        try:
+            return _session_for(target)
+        except EcsError:
+            raise
+        except Exception as e:
+            # Whatever can be wrong with files and programs that others write.
+            if not isinstance(e, _PASSING) or time.monotonic() + _PAUSE > last:
+                from fargate_driver.ecs.explain import said
 
-        raise EcsError(f"no AWS credentials: {said(e)}", "credentials", refused=True) from e
+                raise EcsError(f"no AWS credentials: {said(e)}", "credentials", refused=True) from e
+        time.sleep(_PAUSE)
 
 
 def _session_for(target: Target) -> Any:
-    session = botocore.session.Session()
-    session.set_config_variable("region", target.region)
+    session = _new_session(target)
     if is_loopback(target.endpoint_url):
         # An endpoint on this machine is worth no wait for an instance's metadata service.
         session.get_component("credential_provider").remove("iam-role")
         if session.get_credentials() is None:
             session.set_credentials("local", "local")
     if target.assume_role:
-        source = hide(session.get_credentials())
+        source = session.get_credentials()
         if source is None:
             raise EcsError(
                 "no AWS credentials found to assume [Fargate] AssumeRole with: give the manager a"
@@ -57,9 +70,13 @@ def _session_for(target: Target) -> Any:
             role_arn=target.assume_role,
             extra_args={"RoleSessionName": "gitlab-fargate-driver"},
         )
-        session = botocore.session.Session()
-        session.set_config_variable("region", target.region)
+        session = _new_session(target)
         session.register_component("credential_provider", AssumedRole(fetcher))
-    else:
-        hide(session.get_credentials())
+    session.get_credentials()  # what is wrong with the files that name their source is told as such
+    return session
+
+
+def _new_session(target: Target) -> Any:
+    session = hide(botocore.session.Session())
+    session.set_config_variable("region", target.region)
     return session

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from fargate_driver import masking
+
 _LONGEST_VALUE = 300
 """Characters of a value that is filled into a sentence; ARNs are shorter."""
 _SECRETS = re.compile(
@@ -11,7 +13,7 @@ _SECRETS = re.compile(
     r"|security-?_?token(?:=|%3D|[\"']?\s*[:=]\s*[\"']?)"
     r"|(?:secret_?access_?key|session_?token)[\"']?\s*[:=]\s*[\"']?))[^&\s\"',;]+"
     r"|\beyJ[\w-]{8,}\.[\w.-]+"
-    r"|The Canonical String for this request.*"
+    r"|The (?:Canonical String|String-to-Sign)\b.*"
     r"|'[^']*'(?= not a valid key=value pair)",
     re.IGNORECASE,
 )
@@ -36,8 +38,10 @@ def one_line(text: str, longest: int) -> str:
         longest: characters at most; what is longer ends in an ellipsis.
 
     Returns:
-        One line without control characters, without what gives access to AWS.
+        One line without control characters, without what gives access to AWS, and without secrets,
+        of which no later look could find what is cut off or spaced anew.
     """
+    text = masking.whole(text)
     spaced = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
     line = _SECRETS.sub(lambda found: f"{found['kept'] or ''}…", " ".join(spaced.split()))
     return line if len(line) <= longest else f"{line[: longest - 1]}…"

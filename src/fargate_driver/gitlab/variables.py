@@ -64,7 +64,14 @@ class Variables:
         last = dict(given)
         self._public = {name for name in last if last[name].get("public") is True}
         self._public -= masked | self._files
-        self._masked = {name: self._values(name, given) for name in sorted(masked)}
+        self._masked: dict[str, set[str]] = {name: set() for name in sorted(masked)}
+        for name, variable in given:
+            if name in masked:
+                self._masked[name].add(text(variable.get("value")))
+        for name, values in self._masked.items():
+            # Filled in as well: the runner's value may not be at hand.
+            values.update({self.expand(value) for value in values})
+            values.add(self._env.variable(name) or "")
         token = text(field(response, "token"))
         self._masked.setdefault("CI_JOB_TOKEN", set()).add(token)
 
@@ -115,11 +122,6 @@ class Variables:
         if name in self._files:
             return f"{self._env.variable('RUNNER_TEMP_PROJECT_DIR') or ''}/{name}"
         return self._env.variable(name) or ""
-
-    def _values(self, name: str, given: list[tuple[str, dict[str, Any]]]) -> set[str]:
-        values = {text(variable.get("value")) for key, variable in given if key == name}
-        # Filled in as well: the runner's value may not be at hand.
-        return values | {self.expand(value) for value in values} | {self._env.variable(name) or ""}
 
 
 def _variables(response: Any) -> Iterator[tuple[str, dict[str, Any]]]:

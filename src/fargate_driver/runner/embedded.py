@@ -69,7 +69,8 @@ def _end_with(parent: int) -> None:
     """Have this process told to end when its parent is killed, which tells nobody anything."""
     die_with_parent(signal.SIGTERM)
     if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGTERM)
+        # Not by the signal, which is asyncio's to handle in what is still a copy of this process.
+        os._exit(1)
 
 
 async def _wait_until_ready(process: asyncio.subprocess.Process) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYS = ("name", "alias", "entrypoint", "command", "variables")
@@ -49,7 +52,27 @@ def parse(text: str) -> dict[str, Any]:
     if not isinstance(variables, dict):
         raise BadServiceError('variables have to be an object such as {"NAME": "VALUE"}')
     service["variables"] = [_variable(key, value) for key, value in variables.items()]
+    for one in _texts(service):
+        _check(one)
     return service
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in it: JSON can write what no job response holds."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _check(text: str) -> None:
+    if "\0" in text:
+        raise BadServiceError("a service can't hold a NUL byte")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadServiceError(f"not UTF-8: {text!r:.60}") from None
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -25,6 +25,10 @@ class SessionRefusedError(DriverError):
     """The master is there, but it or the SSH server refuses a further session."""
 
 
+class NotEndedError(DriverError):
+    """Processes of a stage that was to be ended may still run."""
+
+
 class UnusableContainerError(DriverError):
     """The job container lacks what no script can run without."""
 

@@ -231,7 +231,7 @@ def stage_command(
             "pwsh", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File",
         )  # fmt: skip
     script = script_file(stage=stage, shell=shell, state_directory=state_directory)
-    # kill.py and follow.py find the wrapper by this first line.
+    # wrapper.py finds the wrapper by this first line.
     text = f": fargate-stage {stage}\n{FIND}{ENVIRONMENT}{_STAGE}"
     words = (state_directory, str(size), str(init_pid), script, stage)
     return command_line(wrapper_shell, text, *words, *interpreter)

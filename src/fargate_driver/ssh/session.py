@@ -7,15 +7,18 @@ import select
 import stat
 import time
 
-from fargate_driver.ssh.errors import MasterGoneError, SessionRefusedError
+from fargate_driver.ssh.errors import MasterGoneError, NotEndedError, SessionRefusedError
 from fargate_driver.ssh.remote import script_file, stage_command
-from fargate_driver.ssh.stage import KILL_LIMIT, Stage, killer
+from fargate_driver.ssh.stage import Stage, killer
 
 TYPE_CHECKING = False  # `typing` costs the run stage 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fargate_driver.ssh.connection import Connection
+
+_END_LIMIT = 30.0
+"""Seconds for ending a stage: 10 from TERM to KILL, 5 for that, and what a busy task needs."""
 
 
 class Outcome:
@@ -128,7 +131,7 @@ def run_script(
     )
 
 
-def end_stage(connection: Connection, stage: str, *, init_pid: int, state_directory: str) -> None:
+def end_stage(connection: Connection, stage: str, *, init_pid: int, state_directory: str) -> bool:
     """End what still runs of a stage that nobody hears any more.
 
     Args:
@@ -137,11 +140,17 @@ def end_stage(connection: Connection, stage: str, *, init_pid: int, state_direct
         init_pid: As the probe found.
         state_directory: As the probe found.
 
+    Returns:
+        Whether anything of it ran. Now nothing does.
+
     Raises:
         MasterGoneError: There is no connection.
         SessionRefusedError: No session could be opened.
+        NotEndedError: It may still run.
     """
-    deadline = time.monotonic() + KILL_LIMIT
+    from fargate_driver.ssh.kill import NOTHING_RUNS  # noqa: PLC0415 - as `killer`, which needs it
+
+    deadline = time.monotonic() + _END_LIMIT
     session = killer(connection, stage, init_pid, state_directory)
     try:
         poll = select.poll()
@@ -150,3 +159,10 @@ def end_stage(connection: Connection, stage: str, *, init_pid: int, state_direct
             session.receive()
     finally:
         session.close()
+    if session.status not in {0, NOTHING_RUNS}:
+        if session.status is not None:
+            raise NotEndedError(f"not all of its processes ended (exit status {session.status})")
+        if session.ended:
+            raise NotEndedError("the connection was lost while its processes were ended")
+        raise NotEndedError(f"its processes are not ended after {_END_LIMIT:.0f} s")
+    return session.status == 0

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fargate_driver import history, jobs, masking, records
+from fargate_driver import history, jobs, records
+from fargate_driver.costs import bill
 from fargate_driver.ecs import pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
@@ -21,9 +22,6 @@ from fargate_driver.stages import connecting
 
 if TYPE_CHECKING:
     from fargate_driver.records import JobRecord, Launch
-
-_LONGEST_REASON = 255
-"""Characters of StopTask's reason that ECS is sure to keep; the API names no limit."""
 
 
 def end_job(
@@ -44,7 +42,8 @@ def end_job(
         directory: the job's directory; one that is gone is fine.
         cause: why, for StopTask's reason.
         state: what became of the job, for the history.
-        patience: seconds in which calls of AWS that are throttled or not served are tried again.
+        patience: seconds in which calls of AWS that are throttled or not served are tried again,
+            and that one of them may take.
         hurry: all must be over in 10 s.
         again: another try of the job comes, in the same directory and process.
 
@@ -71,9 +70,8 @@ def end_job(
         problems.append(str(e))
     connecting.close(directory)
     if problems:
-        # The key goes in any case; the record stays as long as a task may run.
         try:
-            jobs.empty(directory, but=jobs.RECORD)
+            _empty(directory)
         except RecordError as e:
             problems.append(str(e))
         raise DriverError("\n".join(problems))
@@ -89,6 +87,15 @@ def end_job(
         raise lost
 
 
+def _empty(directory: str) -> None:
+    """The key goes in any case; the record, and the bill, stay as long as a task may run."""
+    billed = bill.load(directory)
+    jobs.empty(directory, but=jobs.RECORD)
+    if billed:
+        with contextlib.suppress(OSError):
+            billed.save(directory)
+
+
 def _stop_tasks(record: JobRecord, cause: str, *, patience: float, hurry: bool) -> None:
     pending = [launch for launch in record.launches if not launch.refused]
     if not pending:
@@ -99,12 +106,9 @@ def _stop_tasks(record: JobRecord, cause: str, *, patience: float, hurry: bool) 
         finder = Ecs(record.target, deadline=deadline, longest_attempt=6)
         stopper = Ecs(record.target, deadline=deadline, longest_attempt=3)
     else:
-        # An answer may take longer than what is left to try again.
-        longest = min(60.0, 5 + patience)
         deadline = time.monotonic() + patience
-        finder = stopper = Ecs(record.target, deadline=deadline, longest_attempt=longest)
-    # ECS shows it to others than those who may see the job.
-    reason = masking.whole(" ".join(f"{record.description}: {cause}".split()))[:_LONGEST_REASON]
+        finder = stopper = Ecs(record.target, deadline=deadline, longest_attempt=patience)
+    reason = f"{record.description}: {cause}"
     problems = []
     for launch in pending:
         try:

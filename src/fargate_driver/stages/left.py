@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fargate_driver import jobs
 from fargate_driver.console import say
-from fargate_driver.errors import DriverError
+from fargate_driver.errors import explained
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.ssh.errors import MasterGoneError
 from fargate_driver.ssh.session import end_stage
@@ -17,43 +17,40 @@ _PATIENCE = 3.0
 def end(directory: str, *, connect: bool = True) -> None:
     """End the process trees of all stages that nobody hears any more.
 
-    What can't be ended is said, and stays noted for the next stage.
+    What can't be ended, for whatever reason, is said, and stays noted for the next stage.
 
     Args:
         directory: the job's directory.
         connect: whether a connection that is gone is made again.
     """
     for place in jobs.places(directory):
-        if not (stages := jobs.left_running(place)):
-            continue
-        try:
-            access = jobs.load_access(place)
-            if not access:
+        for stage in jobs.left_running(place):
+            try:
+                ran = _end(place, directory, stage, connect=connect)
+            except Exception as e:  # noqa: BLE001 - what comes next matters more: above all StopTask
+                say(f"what an earlier stage left may still run: {explained(e, debug=False)}")
                 continue
-            connection = Connection(
-                place, access.host, access.port, access.user, access.wrapper_shell
-            )
-            for stage in stages:
-                _end(connection, directory, access, stage, connect=connect)
-                jobs.forget_running(place, stage)
+            jobs.forget_running(place, stage)
+            if ran:
                 say("an earlier stage was left running in the task; it is ended now")
-        except DriverError as e:
-            say(f"what an earlier stage left may still run: {e}")
 
 
-def _end(
-    connection: Connection, directory: str, access: jobs.Access, stage: str, *, connect: bool
-) -> None:
-    def end_it() -> None:
-        end_stage(
+def _end(place: str, directory: str, stage: str, *, connect: bool) -> bool:
+    access = jobs.load_access(place)
+    if not access:
+        return False
+    connection = Connection(place, access.host, access.port, access.user, access.wrapper_shell)
+
+    def end_it() -> bool:
+        return end_stage(
             connection, stage, init_pid=access.init_pid, state_directory=access.state_directory
         )
 
     try:
-        end_it()
+        return end_it()
     except MasterGoneError:
         if not connect:
             raise
         connect_again(connection, directory, _PATIENCE)
-        jobs.forget_lost(connection.directory)
-        end_it()
+        jobs.forget_lost(place)
+        return end_it()

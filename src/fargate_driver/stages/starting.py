@@ -228,7 +228,7 @@ class Starter:
         """See that nothing is left of a launch before another one: a job never has two tasks."""
         task_arn = self._record.task_arn
         if task_arn:
-            self.ecs.stop_task(task_arn, f"another task takes its place: {error}"[:255])
+            self.ecs.stop_task(task_arn, f"another task takes its place: {error}")
         connecting.close(self._directory)
         connecting.forget_host_keys(self._directory)
 

@@ -24,6 +24,8 @@ _YOUNG = 3600.0
 """Seconds for which a directory without a record is prepare's to fill."""
 _IN_PASSING = 5.0
 """Seconds that a job which starts spends on others; what is left is for the next one, or reap."""
+_LEAST = 1.0
+"""Seconds of it that one of them needs: in less, AWS would seem to fail that does not."""
 _TRIED = "sweep-failed"
 """Says in a job's directory how often, and when last, a sweep in passing has failed to end it."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
@@ -125,7 +127,7 @@ def in_passing(own: str) -> None:
         return  # what is wrong with the directory is said when this job's own is made
     for dead in found.dead:
         patience = deadline - time.monotonic()
-        if patience <= 0:
+        if patience < _LEAST:
             return
         tries, last = _failures(dead.directory)
         if dead.directory == own or not _is_due(tries, last):
