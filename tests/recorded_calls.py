@@ -53,6 +53,8 @@ def mark(config: Path, command: str = "custom") -> dict[str, str]:
             public_addresses=found.fargate.connects_to_public_ip,
             tags=bool(found.fargate.tags or found.fargate.propagate_tags),
             images=found.images.enabled,
+            # The log of a service that fails is where its base definition says.
+            logs=found.images.enabled and bool(found.images.base_task_definition),
         )
         needed = zip(configured, COMMANDS.get(command, Features()), strict=True)
         bits = "".join(str(int(any(pair))) for pair in needed)

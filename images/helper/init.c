@@ -306,6 +306,12 @@ static int keep(pid_t server, const sigset_t *signals, time_t seconds)
     }
 }
 
+/* Never called: shows in /proc/PID/status, unlike sigtimedwait, that the signal is waited for. */
+static void heed(int number)
+{
+    (void)number;
+}
+
 static int init(int argc, char **argv)
 {
     /* The image's STOPSIGNAL is sent in place of SIGTERM: httpd has SIGWINCH, nginx SIGQUIT, systemd
@@ -323,6 +329,8 @@ static int init(int argc, char **argv)
     for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
         sigaddset(&signals, stops[i]);
     sigprocmask(SIG_BLOCK, &signals, NULL);
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+        signal(stops[i], heed);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--port") == 0 && i + 1 < argc)
             port = argv[++i];

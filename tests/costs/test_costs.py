@@ -299,6 +299,16 @@ def test_update_without_the_right_says_which(tmp_path: Path, price_list: type[_P
     assert not own.exists()
 
 
+def test_update_of_a_file_that_can_not_be_read_is_one_line(
+    tmp_path: Path, price_list: type[_PriceList]
+) -> None:
+    assert price_list.requests == []
+    done = prices("prices", "update", "--file", str(tmp_path / ("x" * 300)))
+    assert done.returncode == 2
+    assert done.stderr.endswith(": can't be read: File name too long\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"PriceList": null}', b"\x1f\x8b"])
 def test_update_tells_what_is_none_of_awss_answers(
     price_list: type[_PriceList], answer: bytes

@@ -108,6 +108,8 @@ def test_the_printed_commands_are_a_script(
     words = ["helper-image", "--region", "eu-central-1", "--account", "123456789012"]
     assert application(flags(), words) == 0
     printed = capfd.readouterr().out.replace("RUNNER_VERSION", "18.4.0")
+    assert application(flags(), [*words, "--runner-version", "18.4.0"]) == 0
+    assert capfd.readouterr().out == printed
     for name in ("docker", "aws"):
         (tmp_path / name).write_text(STANDIN)
         (tmp_path / name).chmod(0o755)

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
 from fargate_driver.local.directory import remove_tree
 from fargate_driver.local.image_store.store import Store
+from fargate_driver.local.runtimes import cgroups
 from fargate_driver.local.runtimes.base import (
     ContainerSpec,
     Exit,
@@ -21,6 +23,7 @@ from fargate_driver.local.runtimes.base import (
 )
 from fargate_driver.local.runtimes.cgroups import Cgroups, within
 from fargate_driver.local.runtimes.inside import limits, supervisor
+from fargate_driver.local.runtimes.starting import Surroundings
 from local_images.archive_makers import archive, entry
 from local_runtime.image_lab import import_busybox, import_glibc, result, shell, task
 from local_runtime.runtime_lab import ISOLATED, lab, processes_with, token, until
@@ -334,8 +337,8 @@ asyncio.run(main())
         await process.communicate()
         await until(lambda: not processes_with(mark))
         await until(lambda: not list(directory.glob("*/*.storage")))
-        cgroups = Path("/sys/fs/cgroup")
-        await until(lambda: not list(cgroups.rglob(f"fargate-local/{process.pid}-*")))
+        mounted = Path("/sys/fs/cgroup")
+        await until(lambda: not list(mounted.rglob(f"fargate-local/{process.pid}-*")))
         await until(lambda: not processes_with(str(directory)))
         remove_tree(directory.parent)
 
@@ -350,6 +353,64 @@ def test_a_cgroup_goes_with_its_last_process() -> None:
             (cgroup / "cgroup.procs").write_text(str(visitor.pid))
         limits.remove([str(cgroup) for cgroup in made], with_those_above=True)
     assert not any(cgroup.parent.exists() for cgroup in made)
+
+
+def test_the_order_to_end_waits_for_a_program_that_has_just_begun() -> None:
+    program = f"""
+import os, signal, subprocess, sys
+sys.path[:0] = {sys.path!r}
+from fargate_driver.local.runtimes.inside import stop_signal
+
+stop_signal._PATIENCE = 60
+begin = "read go; trap 'exit 7' TERM; while :; do sleep 0.1; done"
+child = subprocess.Popen(["sh", "-c", begin], stdin=subprocess.PIPE)
+stop_signal.StopSignal(child.pid, signal.SIGTERM, isolated=True).begun()
+os.kill(os.getpid(), signal.SIGTERM)
+child.stdin.write(b"go\\n")
+child.stdin.flush()
+sys.exit(child.wait())
+"""
+    done = subprocess.run([sys.executable, "-c", program], timeout=100, check=False)
+    assert done.returncode == 7
+
+
+def test_what_can_not_be_cleaned_up_keeps_neither_the_rest_nor_the_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with lab("user") as here:
+            import_busybox(here)
+            # A directory that isn't empty stands for a cgroup with a process in it.
+            place = Surroundings("127.0.0.1", cgroups=[tmp_path])
+            monkeypatch.setattr(here.runtime, "_surround", AsyncMock(return_value=place))
+            spec = task(here, shell("exit 3"))
+            code, output = await result(here, spec)
+            assert code == 3
+            assert output == f"{tmp_path}/c: Directory not empty\n"
+            assert not list(spec.directory.glob("*.storage"))
+
+    asyncio.run(story())
+
+
+def test_a_parent_that_another_takes_along_is_made_and_enabled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain directory stands for cgroups of version 2, which few machines of tests have."""
+    (tmp_path / "cgroup.controllers").touch()
+    monkeypatch.setattr(cgroups, "_ROOT", tmp_path)
+    make, taken = Path.mkdir, list[Path]()
+
+    def mkdir(path: Path, *arguments: object, **more: object) -> None:
+        if path.name.endswith("-task") and not taken:
+            taken.append(path)
+            remove_tree(path.parent)
+        make(path, *arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    (made,) = Cgroups().make("task", 256, 64)
+    assert taken == [made]
+    for cgroup in (made, made.parent):
+        assert (cgroup / "cgroup.subtree_control").read_text() == "+cpu +memory"
 
 
 def test_who_has_closed_all_files_is_dying(monkeypatch: pytest.MonkeyPatch) -> None:

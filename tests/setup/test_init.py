@@ -18,6 +18,7 @@ from fargate_driver.commands import application
 from fargate_driver.setup import files, policy
 from fargate_driver.setup.questions import QUESTIONS
 from front_calls import flags
+from help_texts import examples, helps
 from init_calls import HOSTED, MADE, THERE, init, made, plan, words
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def test_asked_until_the_answers_are_right(tmp_path: Path) -> None:
             "subnet-0abc0000000000001, subnet-0abc0000000000002",
             "sg-0abc0000000000001",
         ),
-        *("", "perhaps", "yes", "", ""),  # cluster, images, helper image, job image
+        *("", "perhaps", "yes", "", "", ""),  # cluster, images, runner, helper image, job image
         THERE["execution_role"],
         *("", "", "", "a=b,a=c", "team=ci", "", "", "ci", "", ""),
     ]
@@ -108,6 +109,13 @@ def test_the_end_of_input_writes_nothing(tmp_path: Path) -> None:
         ({**MADE, **HOSTED, "public_ip": "ssh"}, "--public-ip: ssh is for a host"),
         ({**MADE, **HOSTED, "region": "eu-west-1"}, "is of another region than eu-west-1"),
         ({**THERE, "account": "210987654321"}, "is of another account than 210987654321"),
+        ({**MADE, **HOSTED, "cluster": "ci_a"}, "--cluster: 'ci_a' is not allowed for one that"),
+        ({**MADE, **HOSTED, "cluster": "ci--a"}, "--cluster: 'ci--a' is not allowed for one that"),
+        (
+            {**MADE, **HOSTED, "cluster": "CI"},
+            "--cluster: 'CI' is not allowed for one that",
+        ),
+        ({**THERE, "runner_version": "v18"}, "--runner-version: 'v18' is not allowed; allowed: a"),
         ({**THERE, "limit": "0"}, "--limit: '0' is not allowed; allowed: a whole number from 1"),
         ({**THERE, "tags": "aws:x=y"}, "--tags: 'aws:x' starts with aws:"),
         ({**THERE, "endpoint_url": "http://u:p@h/"}, "--endpoint-url: "),
@@ -121,6 +129,17 @@ def test_wrong_flags_are_one_line(
     assert complaint in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_the_examples_of_the_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking, silent = examples(helps()["fargate init"])
+    assert "--yes" not in asking
+    monkeypatch.chdir(tmp_path)
+    assert application(flags(), silent) == 0
+    loaded = settings.load(flags(config="fargate/fargate.toml"))
+    assert loaded.warnings == []
+    # No log group was named.
+    assert "logs:" not in (tmp_path / "fargate" / "policy.json").read_text()
 
 
 def test_what_is_there_is_kept(tmp_path: Path) -> None:

@@ -137,7 +137,8 @@ def test_large_output_is_whole(stages: Stages) -> None:
 
 
 def test_a_connection_that_is_lost_again_and_again(stages: Stages) -> None:
-    script = "for n in 1 2 3; do touch lose; while [ -e lose ]; do sleep 0.1; done; echo $n; done; exit 5"
+    lost = "touch lose; while [ -e lose ]; do sleep 0.1; done"
+    script = f"for n in 1 2 3; do {lost}; echo $n; done; exit 5"
     run, reconnect = lose(stages, script, times=3)
     assert len(reconnect.reasons) == 3
     assert (run.outcome.code, run.stdout) == (5, b"1\n2\n3\n")
@@ -177,6 +178,22 @@ def test_a_wrapper_that_is_killed_while_disconnected_is_no_verdict(shells: Stage
     assert run.outcome.connected
     assert run.outcome.stage
     assert run.stdout == b"before\n"
+
+
+def test_a_process_that_looks_like_the_wrapper_is_not_taken_for_it(tmp_path: Path) -> None:
+    # It is before the wrapper in the list of processes, and ends before the script.
+    script = (
+        "decoy() { sh -c ': fargate-stage '$FARGATE_STAGE_ID'\nsleep 4; :' & }\n"
+        "decoy; until [[ $! < $PPID ]]; do kill $!; decoy; done\n"
+        "touch lose; wait $!; sleep 3; echo after; exit 5"
+    )
+    task = Task(tmp_path, contained=True)
+    task.start()
+    try:
+        run, _ = lose(Stages(task, task.open()), script, shell="bash")
+    finally:
+        task.stop()
+    assert (run.outcome.code, run.stdout) == (5, b"after\n"), run.outcome.lost
 
 
 def test_a_task_that_ends_while_disconnected_is_no_verdict(stages: Stages) -> None:

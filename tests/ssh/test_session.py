@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fargate_driver.ssh import stage
 from fargate_driver.ssh.errors import SessionRefusedError
 from fargate_driver.ssh.master import _masters
 from fargate_driver.ssh.mux import Session
@@ -274,10 +275,26 @@ def test_a_server_that_drops_the_connection_is_no_verdict(stages: Stages) -> Non
     assert "closed from the task's side" in run.outcome.lost
 
 
-def test_a_killed_wrapper_is_no_verdict(stages: Stages) -> None:
-    run = stages.run("kill -9 $PPID; exit 0")
-    assert run.outcome.code is None
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("holder", ["", "echo before; sleep 300 & "])
+def test_a_killed_wrapper_is_no_verdict(shells: Stages, holder: str) -> None:
+    run = shells.run(f"{holder}kill -9 $PPID; exit 0")
+    assert (run.outcome.code, run.stdout) == (None, b"before\n" if holder else b"")
     assert "killed in the container before the script's end was reported" in run.outcome.lost
+
+
+# Sets $1 and $2 to the relays of standard output and standard error.
+RELAYS = (
+    "relays() {\n"
+    "  found=\n"
+    "  for p in $(cat /proc/$PPID/task/$PPID/children); do\n"
+    '    read -r name </proc/$p/comm; [ $name = tee ] && found="$found $p"\n'
+    "  done\n"
+    "  set -- $found; [ $# -eq 2 ]\n"
+    "}\n"
+    "until relays; do sleep 0.1; done\n"
+    "set -- $found\n"
+)
 
 
 # The end mark goes to standard output first: it alone is a verdict, the other alone is not written.
@@ -287,16 +304,7 @@ def test_a_killed_relay_ends_the_stage_at_once(
 ) -> None:
     # Something holds the output, so the stage doesn't end by its streams.
     run = shells.run(
-        "sleep 300 &\n"
-        "relays() {\n"
-        "  found=\n"
-        "  for p in $(cat /proc/$PPID/task/$PPID/children); do\n"
-        '    read -r name </proc/$p/comm; [ $name = tee ] && found="$found $p"\n'
-        "  done\n"
-        "  set -- $found; [ $# -eq 2 ]\n"
-        "}\n"
-        "until relays; do sleep 0.1; done\n"
-        f"set -- $found; kill -9 {which}\n"
+        f"sleep 300 &\n{RELAYS}kill -9 {which}\n"
         f"while grep -q ') [^Z]' /proc/{which}/stat; do sleep 0.1; done 2>/dev/null\n"
         "exit 6"
     )
@@ -304,6 +312,16 @@ def test_a_killed_relay_ends_the_stage_at_once(
     if code is None:
         assert "the session ended with status 97 before the script's end" in run.outcome.lost
         assert run.outcome.connected
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("which", "printed"), [("$1", b""), ("$2", b"out\n")])
+def test_a_relay_that_takes_its_end_mark_and_keeps_it_holds_no_stage_up(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, which: str, printed: bytes
+) -> None:
+    monkeypatch.setattr(stage, "_OTHER_MARK", 1.0)
+    run = stages.run(f"sleep 300 &\n{RELAYS}kill -STOP {which}; echo out; exit 6")
+    assert (run.outcome.code, run.stdout) == (6, printed)
 
 
 def test_no_stage_begins_in_a_task_that_is_ending(shells: Stages) -> None:

@@ -279,20 +279,21 @@ def test_a_doubled_prefix_is_explained(job: MakeJob) -> None:
     assert "call it FARGATE_TASK_DEFINITION" in prepared.stderr
 
 
+@pytest.mark.parametrize("name", ["file/jobs", "x" * 300], ids=["in a file", "too long"])
 def test_records_that_cannot_be_written_stop_before_run_task(
-    fargate: LocalFargate, job: MakeJob, tmp_path: Path
+    fargate: LocalFargate, job: MakeJob, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "file").write_text("")
     this = job()
     this.config = tmp_path / "blocked.toml"
-    directory = f'Directory = "{tmp_path}/file/jobs"\n[SSH]'
+    directory = f'Directory = "{tmp_path}/{name}"\n[SSH]'
     text = fargate.config.read_text()
     kept, rest = text.split("[TaskMetadata]")
     this.config.write_text(f"{kept}[TaskMetadata]\n{directory}{rest.split('[SSH]')[1]}")
     calls = len(fargate.calls())
     prepared = this.call("prepare")
     assert prepared.returncode == 2
-    assert f"[TaskMetadata] Directory {tmp_path}/file/jobs: " in prepared.stderr
+    assert f"[TaskMetadata] Directory {tmp_path}/{name}: " in prepared.stderr
     assert len(fargate.calls()) == calls
     this.config = fargate.config
 

@@ -18,7 +18,7 @@ _TEXT = """\
 set -eu
 
 # The version of your gitlab-runner, whose helper goes into the image
-runner=RUNNER_VERSION  # such as 18.4.0; see gitlab-runner --version
+runner={runner}  # such as 18.4.0; see gitlab-runner --version
 
 registry={registry}
 # Another tag for other contents, so that no task gets another image than it was tested with
@@ -55,7 +55,8 @@ HelperImage = \\"$registry/{repository}:$tag\\""
 @click.command(
     "helper-image",
     epilog="\b\nExamples:\n  fargate helper-image\n"
-    "  fargate helper-image --region eu-central-1 --account 123456789012\n",
+    "  fargate helper-image --region eu-central-1 --account 123456789012 \\\n"
+    "    --runner-version 18.4.0\n",
 )
 @click.option("--region", default="REGION", help="AWS region of the ECR repository.")
 @click.option("--account", default="ACCOUNT", help="AWS account of the ECR repository.")
@@ -63,21 +64,27 @@ HelperImage = \\"$registry/{repository}:$tag\\""
     "--repository", default="fargate-helper", show_default=True, help="The ECR repository's name."
 )
 @click.option(
-    "--tag", help="The image's tag; else of its contents and your gitlab-runner's version."
+    "--runner-version",
+    default="RUNNER_VERSION",
+    help="The version of your gitlab-runner, such as 18.4.0.",
 )
-def helper_image(region: str, account: str, repository: str, tag: str | None) -> None:
+@click.option("--tag", help="The image's tag; else made of its contents and that version.")
+def helper_image(
+    region: str, account: str, repository: str, runner_version: str, tag: str | None
+) -> None:
     """Print the commands that build, push and configure the tools image.
 
     Nothing is run. What is in capitals is yours to fill in.
     """
     try:
         directory = source_directory()
-        tag = shlex.quote(tag) if tag else f'"{image_tag()}-$runner"'
+        tag = shlex.quote(tag) if tag else f'"{image_tag("$runner")}"'
     except ToolsError as error:
         raise DriverError(str(error)) from error
     click.echo(
         _TEXT.format(
             directory=directory,
+            runner=shlex.quote(runner_version),
             quoted=shlex.quote(str(directory)),
             region=shlex.quote(region),
             repository=shlex.quote(repository),

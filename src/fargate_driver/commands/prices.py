@@ -80,8 +80,7 @@ def update(flags: Flags, path: Path | None) -> None:
 
     target = path or settings.load(flags).settings.costs.price_file
     found = price_list.fetch(datetime.now(tz=UTC).date().isoformat())
-    own = price_files.read(target) if target.exists() else []
-    rows = {price.key: price for price in (*own, *found)}
+    rows = {price.key: price for price in (*price_files.read_own(target), *found)}
     price_files.write(target, rows.values())
     regions = len({price.region for price in found})
     click.echo(f"{target}: prices of {regions} regions, {len(found)} rows")

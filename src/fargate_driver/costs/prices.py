@@ -77,13 +77,22 @@ def known(own: Path | None) -> dict[tuple[str, str, bool], Price]:
     Raises:
         PriceFileError: the operator's file is unreadable or damaged.
     """
-    found = {price.key: price for price in read(PACKAGED)}
+    rows = [*read(PACKAGED), *(read_own(own) if own else ())]
+    return {price.key: price for price in rows}
+
+
+def read_own(path: Path) -> list[Price]:
+    """Read the operator's file, which need not exist.
+
+    Raises:
+        PriceFileError: it is unreadable or damaged.
+    """
     try:
-        found |= {price.key: price for price in (read(own) if own else ())}
+        return read(path)
     except PriceFileError as e:
         if not isinstance(e.__cause__, FileNotFoundError):
             raise
-    return found
+        return []
 
 
 def write(path: Path, prices: Iterable[Price]) -> None:

@@ -46,10 +46,13 @@ def digest(directory: Path, *, without: Collection[str]) -> str:
     return found.hexdigest()
 
 
-def image_tag() -> str:
+def image_tag(runner_version: str) -> str:
     """A tag for the tools image, another for other contents.
+
+    Args:
+        runner_version: The version of gitlab-runner whose helper is in it.
 
     Raises:
         ToolsError: the sources are missing.
     """
-    return digest(source_directory(), without=("README.md",))[:12]
+    return f"{digest(source_directory(), without=('README.md',))[:12]}-{runner_version}"

@@ -42,7 +42,8 @@ def terraform(plan: Plan) -> str:
 
 def dockerfile(plan: Plan) -> str:
     """Make the source of the image of a manager that runs on Fargate."""
-    return render("manager.Dockerfile", set(), {"driver_package": str(plan.driver_package)})
+    words = {"driver_package": str(plan.driver_package), "runner": str(plan.runner_version)}
+    return render("manager.Dockerfile", set(), words)
 
 
 def _chosen(plan: Plan) -> set[str]:
@@ -84,6 +85,7 @@ def _words(plan: Plan, *, security_group: str, runner_version: str) -> dict[str,
         "token_secret": str(plan.token_secret),
         "limit": str(plan.limit),
         "driver_package": str(plan.driver_package),
+        "runner": str(plan.runner_version),
         "runner_version": runner_version,
         "trust_tasks": _document(_trust(tasks)),
         "trust_manager": _document(_trust(manager)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from fargate_driver.helper import image_tag
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -77,16 +79,17 @@ def _image(plan: Plan) -> list[list[str]]:
             ]
         ]
     text = "Build and push the tools image; its end prints what belongs into fargate.toml:"
-    command = "fargate helper-image"
+    command = f"fargate helper-image --runner-version {plan.runner_version}"
     if repository := plan.own_repository(plan.helper_image):
         command += f" --region {plan.region} --account {plan.account} --repository {repository}"
-        if tag := str(plan.helper_image).rpartition("/")[2].partition("@")[0].partition(":")[2]:
+        tag = str(plan.helper_image).rpartition("/")[2].partition("@")[0].partition(":")[2]
+        if tag and tag != image_tag(str(plan.runner_version)):
             command += f" --tag {tag}"
     return [[text, command]]
 
 
 def _deploy(plan: Plan, directory: str) -> list[list[str]]:
-    where = f"--region {plan.region} --stack-name {_stack(plan)}"
+    where = f"--region {plan.region} --stack-name gitlab-fargate-{plan.cluster}"
     if plan.infrastructure == "cloudformation":
         return [
             [
@@ -118,8 +121,3 @@ def _own_host(plan: Plan) -> list[list[str]]:
         ["Put runner-config.toml, with the runner's token, into gitlab-runner's config.toml."],
         ["Run a job from there:", f"fargate try --config {plan.config_path} -- echo hello"],
     ]
-
-
-def _stack(plan: Plan) -> str:
-    # Names of stacks have no underscore (API_CreateStack).
-    return f"gitlab-fargate-{plan.cluster.replace('_', '-')}"

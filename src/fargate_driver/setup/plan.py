@@ -30,6 +30,7 @@ class Plan:
     security_groups: tuple[str, ...]
     cluster: str
     images: bool
+    runner_version: str | None
     helper_image: str | None
     job_image: str | None
     task_definition: str | None
@@ -67,7 +68,7 @@ class Plan:
             wide_reap=self.wide_reap,
             images=self.images,
             prune=self.prune,
-            logs=self.logs,
+            logs=self.logs and self.log_group_name is not None,
         )
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fargate_driver import __version__
 from fargate_driver.helper import image_tag
+from fargate_driver.runner.variables import RUNNER_VERSION
 from fargate_driver.setup import checks
 from fargate_driver.setup.plan import Plan, registry_of
 from fargate_driver.setup.question import Question
@@ -36,24 +37,24 @@ def _hosted(answers: Answers) -> bool:
     return answers["manager"] in ("ec2", "fargate")
 
 
-def _own_image(name: str, tag: str) -> Callable[[Answers], str | None]:
+def _own_image(answers: Answers, name: str, tag: str) -> str:
     """An image in the account's registry, in a repository of the cluster's own."""
-
-    def default(answers: Answers) -> str:
-        folder = re.sub("[_-]+", "-", answers["cluster"].lower()).strip("-")
-        return f"{registry_of(answers['account'], answers['region'])}/{folder}/{name}:{tag}"
-
-    return default
+    folder = re.sub("[_-]+", "-", answers["cluster"].lower()).strip("-")
+    return f"{registry_of(answers['account'], answers['region'])}/{folder}/{name}:{tag}"
 
 
-def _helper_image(answers: Answers) -> str | None:
-    return _own_image("fargate-helper", image_tag())(answers)
+def _helper_image(answers: Answers) -> str:
+    return _own_image(answers, "fargate-helper", image_tag(answers["runner_version"]))
 
 
-def _job_image(answers: Answers) -> str | None:
+def _job_image(answers: Answers) -> str:
     if answers["images"]:
         return "public.ecr.aws/docker/library/debian:stable-slim"
-    return _own_image("ci-job", "1")(answers)
+    return _own_image(answers, "ci-job", "1")
+
+
+def _manager_image(answers: Answers) -> str:
+    return _own_image(answers, "fargate-manager", f"{__version__}-{answers['runner_version']}")
 
 
 QUESTIONS = (
@@ -93,6 +94,13 @@ QUESTIONS = (
         "Run jobs in the image: that they ask for, yes; or in that of one task definition, no",
         checks.yes_or_no,
         _always("yes"),
+    ),
+    Question(
+        "runner_version",
+        "Version of gitlab-runner",
+        checks.version,
+        _always(RUNNER_VERSION),
+        lambda answers: answers["images"] or _hosted(answers),
     ),
     Question(
         "helper_image",
@@ -159,9 +167,10 @@ QUESTIONS = (
     ),
     Question(
         "log_group",
-        "Log group that the task definition names",
+        "Log group that the task definition names; empty for none",
         checks.log_group,
         when=lambda answers: answers["logs"] and not _made(answers),
+        optional=True,
     ),
     Question("gitlab_url", "GitLab's address", checks.url, _always("https://gitlab.com")),
     Question("name", "Name of the runner", checks.name, _always("fargate")),
@@ -182,7 +191,7 @@ QUESTIONS = (
         "manager_image",
         "Image with gitlab-runner and the driver",
         checks.image,
-        _own_image("fargate-manager", __version__),
+        _manager_image,
         lambda answers: answers["manager"] == "fargate",
     ),
     Question(
@@ -252,6 +261,10 @@ QUESTIONS = (
 )
 
 
+# All that is made is named by the cluster, and two clusters must have no name in common: stacks
+# take no underscore (API_CreateStack), repositories no capitals (API_CreateRepository), and roles
+# that differ by capitals alone are one (API_CreateRole).
+_MADE_CLUSTER = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 # Parts of ARNs. ECS takes neither a role of another account nor a secret of another Region.
 _PLACES = (
     ("execution_role", 4, "account"),
@@ -292,6 +305,11 @@ def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None]
             raise ValueError(
                 f"--{key.replace('_', '-')}: {arn} is of another {where} than {answers[where]}"
             )
+    if _made(answers) and not _MADE_CLUSTER.fullmatch(answers["cluster"]):
+        raise ValueError(
+            f"--cluster: {answers['cluster']!r} is not allowed for one that is made; allowed:"
+            " lower-case letters, digits and single - between them, a letter first"
+        )
     if answers["public_ip"] == "ssh" and _hosted(answers):
         raise ValueError(
             "--public-ip: ssh is for a host outside of the VPC, and the one that is made is in it;"

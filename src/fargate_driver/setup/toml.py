@@ -52,7 +52,7 @@ def fargate_toml(plan: Plan, security_group: str | None = None) -> str:
     lines += ["", "[TaskMetadata]", _line("Directory", plan.records)]
     if plan.manager in ("ec2", "fargate"):
         # One that takes the place of another finds the other's tasks by it (`fargate reap`).
-        lines.append(_line("Manager", plan.cluster.replace("_", "-")))
+        lines.append(_line("Manager", plan.cluster))
     lines += ["", "[SSH]", _line("Username", plan.ssh_user), _line("Port", plan.ssh_port)]
     if plan.images:
         lines += ["", "[Images]", *_images(plan)]

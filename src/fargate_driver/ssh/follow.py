@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fargate_driver.ssh.remote import LONGEST_LOG, command_line
+from fargate_driver.ssh.wrapper import FIND_WRAPPER
 
 # $1 the script's file in the state directory, $2 the stage, $3 and $4 how many bytes of standard
 # output and standard error the client has.
@@ -14,23 +15,11 @@ from fargate_driver.ssh.remote import LONGEST_LOG, command_line
 # has lost what came after.
 _FOLLOW = r"""
 exec 3>&2 2>/dev/null 7<&0
-log=$1 stage=$2 wrapper=0
-is_wrapper() {
-  line=
-  read -r line <"/proc/$1/cmdline"
-  case $line in *": fargate-stage $stage"*) return 0 ;; esac
-  return 1
+log=$1
+find_wrapper "$2" && {
+  read -r name <"/proc/$above/comm"
+  case $name in sshd* | dropbear*) [ "$above" -le 1 ] || kill -KILL "$above" ;; esac
 }
-for process in /proc/[0-9]*; do
-  is_wrapper "${process#/proc/}" && wrapper=${process#/proc/} && break
-done
-if [ "$wrapper" -gt 0 ]; then
-  while read -r name value; do
-    case $name in PPid:) parent=$value ;; esac
-  done <"/proc/$wrapper/status"
-  read -r name <"/proc/$parent/comm"
-  case $name in sshd* | dropbear*) [ "$parent" -le 1 ] || kill -KILL "$parent" ;; esac
-fi
 pause() { sleep 0.2 || sleep 1; }
 kept() {
   [ -f "$log.1" ] && [ -f "$log.2" ] &&
@@ -59,7 +48,7 @@ printf "\0fargate-begin:%s\n" "$2" >&3
       [ "$position" -lt LOG_BYTES ] || exit 96
     done
     pause
-    is_wrapper "$wrapper" || looks=$((looks + 1))
+    wrapper_runs || looks=$((looks + 1))
     cat <&4
     cat <&5 >&3
   done
@@ -102,4 +91,4 @@ def follow_command(
         positions: How many bytes of its two streams have arrived.
     """
     places = (str(position) for position in positions)
-    return command_line(wrapper_shell, _FOLLOW, script, stage, *places)
+    return command_line(wrapper_shell, FIND_WRAPPER + _FOLLOW, script, stage, *places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fargate_driver.ssh.remote import command_line
+from fargate_driver.ssh.wrapper import FIND_WRAPPER
 
 NOTHING_RUNS = 3
 """Exit status where there was nothing to end."""
@@ -20,22 +21,10 @@ NOTHING_RUNS = 3
 # process 1, the first process, this shell and all that it descends from (sshd), and whoever is in a
 # session with one of these, unless something else makes it the stage's. A session or a parent 0
 # is nobody's: a wrapper that was not found must not stand for it.
-#
-# The wrapper is the oldest process with its first line, and the parent where one of equal age has
-# been forked from it. A script can make more of them, but none that is older than its wrapper.
 _KILL = r"""
 exec 2>/dev/null
-stage=$2 init=$3 grace=$4 wrapper=0 since=0 members=" " spared=" 0 1 " spared_sessions=" 0 "
+stage=$2 init=$3 grace=$4 members=" " spared=" 0 1 " spared_sessions=" 0 "
 echo >"$1/$stage.cancelled"
-look() {
-  stat=
-  while read -r line; do stat="$stat $line"; done <"/proc/$1/stat" || return 1
-  name=${stat#*\(}
-  name=${name%\)*}
-  set -- ${stat##*\) }
-  state=$1 parent=$2 session=$4 start=${20}
-  [ "$start" ]
-}
 stage_of() {
   found=
   while read -r line || [ "$line" ]; do
@@ -97,18 +86,7 @@ process=$$
 while [ "$process" -gt 0 ] && spare "$process"; do process=$parent; done
 init_session= orphans=
 [ "$init" -gt 0 ] && spare "$init" && init_session=$session
-for process in /proc/[0-9]*; do
-  process=${process#/proc/} line=
-  case $spared in *" $process "*) continue ;; esac
-  read -r line <"/proc/$process/cmdline"
-  case $line in *": fargate-stage $stage"*) ;; *) continue ;; esac
-  look "$process" || continue
-  if [ "$wrapper" -eq 0 ] || [ "$start" -lt "$since" ] ||
-    { [ "$start" -eq "$since" ] && [ "$process" = "$above" ]; }; then
-    wrapper=$process since=$start above=$parent wrapper_session=$session
-  fi
-done
-[ "$wrapper" -eq 0 ] || {
+find_wrapper "$stage" && {
   orphans=$init_session
   spared_sessions="$spared_sessions$wrapper_session "
 }
@@ -144,4 +122,4 @@ def kill_command(
         grace: Seconds from SIGTERM to SIGKILL.
     """
     words = (state_directory, stage, str(init_pid), str(grace))
-    return command_line(wrapper_shell, _KILL, *words)
+    return command_line(wrapper_shell, FIND_WRAPPER + _KILL, *words)

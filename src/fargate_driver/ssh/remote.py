@@ -69,6 +69,10 @@ fargate_make_environment() {
 # through the relays, so the logs are the record of the verdict as well. A relay drops its log at a
 # size limit; a cancel spares it.
 #
+# A guard waits for the end of the wrapper, who alone holds the other end of its pipe, and then ends
+# the relays: else whatever holds the script's output would keep the client waiting for an end mark.
+# A cancel may end it.
+#
 # After the script the wrapper waits for the client's word that all has arrived, and holds the
 # pipes' reading ends: when the relays end, a background process that still writes is not ended by
 # SIGPIPE, and what it writes is drained. No word means that the connection was lost: then the
@@ -104,8 +108,8 @@ exec 3>&-
   echo "fargate: $fargate_n of the $2 bytes of the script arrived: it was not run" >&2
   exit 93
 }
-mkfifo "$4.out" "$4.err" || {
-  rm -f "$4" "$4.out" "$4.err"
+mkfifo "$4.out" "$4.err" "$4.up" || {
+  rm -f "$4" "$4.out" "$4.err" "$4.up"
   echo "fargate: no pipes can be made in $1: the script was not run" >&2
   exit 94
 }
@@ -125,14 +129,18 @@ fargate_relay "$fargate_script.1" <"$fargate_script.out" 3>&- &
 fargate_relays=$!
 fargate_relay "$fargate_script.2" <"$fargate_script.err" >&3 3>&- &
 fargate_relays="$fargate_relays $!"
-exec >"$fargate_script.out" 3>"$fargate_script.err"
+{ read -r fargate_x <"$fargate_script.up"; sleep 1; kill -KILL $fargate_relays; } >/dev/null 3>&- &
+fargate_guard=$!
+exec >"$fargate_script.out" 3>"$fargate_script.err" 5<>"$fargate_script.up"
 umask "$fargate_umask"
 export FARGATE_STAGE_ID="$fargate_stage"
 command -v setsid >/dev/null && set -- setsid "$@"
 fargate_cancelled=${fargate_script%.ps1}.cancelled
-([ -e "$fargate_cancelled" ] && exit 143; exec "$@" "$fargate_script" </dev/null 2>&3 3>&-)
+([ -e "$fargate_cancelled" ] && exit 143; exec "$@" "$fargate_script" </dev/null 2>&3 3>&- 5>&-)
 fargate_n=$?
 trap "" PIPE
+kill -KILL $fargate_guard
+exec 5>&-
 {
   printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" &&
     printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" >&3
@@ -146,7 +154,7 @@ read -r fargate_x && {
   kill -KILL $fargate_relays
   fargate_logs="$fargate_script.1 $fargate_script.2"
 }
-set -- "$fargate_script.out" "$fargate_script.err" "$fargate_cancelled"
+set -- "$fargate_script.out" "$fargate_script.err" "$fargate_script.up" "$fargate_cancelled"
 rm -f "$fargate_script" "$@" $fargate_logs
 wait
 { read -r fargate_x && exec cat; } <&3 3<&- 4<&- &
@@ -231,7 +239,7 @@ def stage_command(
             "pwsh", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File",
         )  # fmt: skip
     script = script_file(stage=stage, shell=shell, state_directory=state_directory)
-    # kill.py and follow.py find the wrapper by this first line.
+    # wrapper.py finds the wrapper by this first line.
     text = f": fargate-stage {stage}\n{FIND}{ENVIRONMENT}{_STAGE}"
     words = (state_directory, str(size), str(init_pid), script, stage)
     return command_line(wrapper_shell, text, *words, *interpreter)

@@ -28,6 +28,9 @@ _KILL_GRACE = 10
 """Seconds from SIGTERM to SIGKILL after a cancel."""
 _LAST_WORDS = 2.0
 """Seconds in which the master tells, after the streams ended, how the session did."""
+_OTHER_MARK = 60.0
+"""Seconds of silence after one stream's end mark in which the other's is still waited for: longer
+than OpenSSH's keepalives need to notice that the network is gone."""
 _DONE = b"done\n"
 """What the container's side is told when all has arrived: it need not keep the logs."""
 
@@ -48,6 +51,11 @@ def killer(connection: Connection, stage: str, init_pid: int, state_directory: s
         return Session(connection.directory, command, (nothing, nothing, nothing))
     finally:
         os.close(nothing)
+
+
+def _milliseconds(until: float | None) -> float | None:
+    """How long to poll until a moment; None is for ever."""
+    return None if until is None else max(until - time.monotonic(), 0.0) * 1000
 
 
 def _drain(wakeup_fd: int) -> None:
@@ -106,6 +114,8 @@ class Stage:
         self._sessions: dict[int, Session] = {}
         self._refusals: dict[int, str] = {}
         self._deadline: float | None = None
+        self._other_mark: float | None = None
+        """When to do without the other stream's end mark: its relay died, or stands still."""
         self._unheard = ""
         """Why output can't be passed on: the runner is gone, or its disk is full."""
         self._wants: Callable[[], bool] = bool
@@ -184,7 +194,7 @@ class Stage:
         while not self._over():
             if not self.cancelled and (self._unheard or cancelled()):
                 self._kill()
-            for descriptor, _event in self._poll.poll(self._patience()):
+            for descriptor, _event in self._poll.poll(_milliseconds(self._until())):
                 if descriptor == self._feed:
                     self._send()
                 elif descriptor in self._streams:
@@ -196,7 +206,8 @@ class Stage:
         self._judge()
 
     def _over(self) -> bool:
-        if self._deadline is not None and time.monotonic() >= self._deadline:
+        until = self._until()
+        if until is not None and time.monotonic() >= until:
             return True
         if self._killer is not None:
             return False
@@ -204,11 +215,9 @@ class Stage:
             return True
         return not self._streams and self._session is not None and self._session.ended
 
-    def _patience(self) -> float | None:
-        """Milliseconds to wait for an event; None is for ever."""
-        if self._deadline is None:
-            return None
-        return max(self._deadline - time.monotonic(), 0.0) * 1000
+    def _until(self) -> float | None:
+        """When to stop waiting for events; None is never."""
+        return self._other_mark if self._deadline is None else self._deadline
 
     def _send(self) -> None:
         """Send more of the script; the pipe stays open, for the word that all has arrived."""
@@ -224,6 +233,8 @@ class Stage:
         output = self._streams[descriptor]
         data = os.read(descriptor, _CHUNK)
         self._hand_over(output, output.feed(data))
+        if any(output.code is not None for output in self._outputs):
+            self._other_mark = time.monotonic() + _OTHER_MARK
         if not data:
             self._poll.unregister(descriptor)
             del self._streams[descriptor]
@@ -246,7 +257,7 @@ class Stage:
         gate.register(target, select.POLLOUT)
         gate.register(self._wakeup, select.POLLIN)
         while view:
-            events = [descriptor for descriptor, _ in gate.poll(self._patience())]
+            events = [descriptor for descriptor, _ in gate.poll(_milliseconds(self._deadline))]
             if self._wakeup in events:
                 _drain(self._wakeup)
             if not self.cancelled and self._wants():
@@ -348,4 +359,4 @@ class Stage:
         self._poll = select.poll()
         self._sessions, self._streams = {}, {}
         self._stdin = self._feed = -1
-        self._session = self._killer = self._deadline = None
+        self._session = self._killer = self._deadline = self._other_mark = None

@@ -184,7 +184,11 @@ def _leave_numbers(config: Settings, directory: str, starter: Starter) -> None:
 def _warn_if_others_may_write(config: Settings) -> None:
     """Who may write to the directory of records can put other records into it."""
     directory = config.task_metadata.directory
-    if directory.exists() and directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    try:
+        mode = os.stat(directory).st_mode
+    except OSError:
+        return  # it is made later, or what is wrong is told then
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
         _LOGGER.warning(
             "[TaskMetadata] Directory %s: other users may write to it; chmod go-w %s",
             directory,

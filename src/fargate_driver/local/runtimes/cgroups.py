@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _ROOT = Path("/sys/fs/cgroup")
 _NAME = "fargate-local"
+_UNIFIED = "unified"
+_TRIES = 10
 _PERIOD = 100_000  # microseconds, the kernel's default
 _CPU = {"cpu.cfs_quota_us": "{}", "cpu.max": f"{{}} {_PERIOD}"}
 _MEMORY = {"memory.limit_in_bytes": "{}", "memory.max": "{}"}
@@ -39,11 +41,10 @@ class Cgroups:
         made = []
         for kind, parent in _parents().items():
             cgroup = parent / f"{os.getpid()}-{task_id}"
-            # The last task of a killed embedded Fargate takes an empty parent along.
-            cgroup.mkdir(parents=True)
+            if not _made(cgroup, kind):
+                continue
             made.append(cgroup)
-            if kind == "unified":
-                (cgroup / "cgroup.subtree_control").write_text("+cpu +memory")
+            _enable(cgroup, kind)
             _limit(cgroup, _CPU, cpu * _PERIOD // 1024)
             _limit(cgroup, _MEMORY, memory << 20)
         return made
@@ -83,23 +84,39 @@ def _limit(cgroup: Path, files: Mapping[str, str], value: int) -> None:
             (cgroup / file).write_text(form.format(value))
 
 
+def _made(cgroup: Path, kind: str) -> bool:
+    """Make a task's cgroup and its parent; return False where the machine allows none.
+
+    The last task of a killed embedded Fargate takes an empty parent along, at any moment.
+    """
+    for _ in range(_TRIES):
+        try:
+            cgroup.parent.mkdir(exist_ok=True)
+            _enable(cgroup.parent, kind)
+        except FileNotFoundError:  # taken along; or a controller that isn't there
+            continue
+        except OSError:  # read-only, or not delegated to this container
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            cgroup.mkdir()
+            return True
+    return False
+
+
+def _enable(cgroup: Path, kind: str) -> None:
+    """Let the cgroups below one have limits, which version 1 always does."""
+    if kind == _UNIFIED:
+        (cgroup / "cgroup.subtree_control").write_text("+cpu +memory")
+
+
 def _parents() -> dict[str, Path]:
-    """Make and return the directories that tasks' cgroups go into, by controller."""
+    """Return the directories that tasks' cgroups go into, by controller; not all can be made."""
     if (_ROOT / "cgroup.controllers").exists():
-        parents = {"unified": _ROOT / _NAME}
-    else:
-        parents = {}
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, controllers, own = line.split(":", 2)
-            for controller in {"cpu", "memory"} & set(controllers.split(",")):
-                # Below this process's own, so that its limits hold for the tasks too.
-                parents[controller] = _ROOT / controllers / own.lstrip("/") / _NAME
-    usable = {}
-    for kind, parent in parents.items():
-        # Read-only, or not delegated to this container: then there are no limits.
-        with contextlib.suppress(OSError):
-            parent.mkdir(exist_ok=True)
-            if kind == "unified":
-                (parent / "cgroup.subtree_control").write_text("+cpu +memory")
-            usable[kind] = parent
-    return usable
+        return {_UNIFIED: _ROOT / _NAME}
+    parents = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, own = line.split(":", 2)
+        for controller in {"cpu", "memory"} & set(controllers.split(",")):
+            # Below this process's own, so that its limits hold for the tasks too.
+            parents[controller] = _ROOT / controllers / own.lstrip("/") / _NAME
+    return parents

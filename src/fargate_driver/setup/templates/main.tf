@@ -24,7 +24,7 @@ variable "manager_instance_type" {
 variable "runner_version" {
   description = "gitlab-runner, such as v18.4.0."
   type        = string
-  default     = "latest"
+  default     = "v@{runner}"
 }
 @end
 

@@ -14,19 +14,30 @@ import select
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from fargate_driver.local.runtimes.inside import init, kernel, limits, process, report, rootfs
+from fargate_driver.local.runtimes.inside import (
+    init,
+    kernel,
+    limits,
+    process,
+    report,
+    rootfs,
+    stop_signal,
+)
 from fargate_driver.local.runtimes.inside.plan import Plan
 from fargate_driver.local.runtimes.processes import descendants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def main() -> NoReturn:
     """Run the container that stdin describes."""
     parent = os.getppid()
     plan = Plan.loads(report.read_line())
-    Path(plan.storage).mkdir(mode=0o711)
     try:
+        Path(plan.storage).mkdir(mode=0o711)
         code = _supervise(plan)
     except OSError as error:
         report.say(report.describe(error))
@@ -54,7 +65,7 @@ def _supervise(plan: Plan) -> int:
         os.close(gate[1])
         os.close(status[0])
         _become_init(plan, gate[0], status[1], as_root=as_root)
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, _stop_signal(plan)))
+    stop = stop_signal.StopSignal(child, _stop_signal(plan), isolated=plan.isolated)
     os.close(gate[0])
     os.close(status[1])
     try:
@@ -67,6 +78,7 @@ def _supervise(plan: Plan) -> int:
     os.write(gate[1], b".")
     os.close(gate[1])
     problem = _read_all(status[0])
+    stop.begun()
     if plan.process and plan.inner and not problem:
         # Only a task with this fault pays for the import.
         from fargate_driver.local.runtimes.inside import double  # noqa: PLC0415
@@ -152,14 +164,27 @@ def _is_gone(parent: int) -> bool:
 
 
 def _clean_up(plan: Plan, *, orphaned: bool) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stop_signal.ignore()
     if not plan.isolated:
         _end_descendants()
-    if limits.ran_out_of_memory(plan.cgroups):
-        report.say("out of memory")
-    # The task's own are the embedded Fargate's to remove, while that lives.
-    limits.remove(plan.cgroups, with_those_above=orphaned)
-    _remove(Path(plan.storage))
+    # Whatever can't be removed keeps neither the rest nor the exit code.
+    with _said():
+        if limits.ran_out_of_memory(plan.cgroups):
+            report.say("out of memory")
+    with _said():
+        # The task's own are the embedded Fargate's to remove, while that lives.
+        limits.remove(plan.cgroups, with_those_above=orphaned)
+    with _said():
+        _remove(Path(plan.storage))
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    """Tell of what fails in the container's log."""
+    try:
+        yield
+    except OSError as error:
+        sys.stderr.write(f"{report.describe(error)}\n")
 
 
 def _end_descendants() -> None:
