@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
+import json
 import threading
 import time
-import urllib.parse
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -197,25 +197,35 @@ def test_nobody_listening_is_tried_again_and_told_in_one_line() -> None:
     assert e.value.refused
 
 
-def test_a_server_that_comes_back_is_reached(fargate: LocalFargate) -> None:
+def test_a_server_that_comes_back_is_reached() -> None:
     port = free_port()
     target = Target("us-east-1", "default", f"http://127.0.0.1:{port}", None)
     ecs = Ecs(target, deadline=time.monotonic() + 30)
-    relay = threading.Timer(1.5, relay_once, [port, fargate.url])
-    relay.start()
+    late = threading.Timer(1.5, answer_once, [port])
+    late.start()
     assert ecs.describe_task("0" * 32) is None
-    relay.join()
+    late.join()
 
 
-def relay_once(port: int, url: str) -> None:
-    """Listen late, and pass one connection on."""
-    address = urllib.parse.urlsplit(url)
-    with socket.create_server(("127.0.0.1", port)) as server:
-        connection, _ = server.accept()
-        with connection, socket.create_connection((address.hostname, address.port)) as onward:
-            connection.settimeout(10)
-            onward.sendall(connection.recv(65536))
-            connection.sendall(onward.recv(65536))
+def answer_once(port: int) -> None:
+    """Listen, and answer the first call."""
+    with HTTPServer(("127.0.0.1", port), NoTask) as server:
+        server.handle_request()
+
+
+class NoTask(BaseHTTPRequestHandler):
+    """An ECS that knows no task."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        text = json.dumps({"tasks": [], "failures": [{"arn": "0" * 32, "reason": "MISSING"}]})
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_args: Any) -> None:
+        """Say nothing."""
 
 
 def test_no_proxy_stands_before_a_loopback_endpoint(
