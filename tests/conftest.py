@@ -40,7 +40,8 @@ hypothesis.settings.load_profile("repeatable" if os.environ.get("CI") else "here
 def same_process() -> Iterator[None]:
     """What a stage changes in its process, where a test calls it in this one."""
     umask = os.umask(0o022)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGQUIT, signal.SIGHUP)}
+    numbers = (signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+    handlers = {number: signal.getsignal(number) for number in numbers}
     yield
     os.umask(umask)
     for number, handler in handlers.items():
