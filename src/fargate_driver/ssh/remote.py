@@ -71,7 +71,8 @@ fargate_make_environment() {
 #
 # A guard waits for the end of the wrapper, who alone holds the other end of its pipe, and then ends
 # the relays: else whatever holds the script's output would keep the client waiting for an end mark.
-# A cancel may end it.
+# A cancel may end it. The pipe has its writer before the guard begins: one that opens it after the
+# wrapper's end would wait for ever.
 #
 # After the script the wrapper waits for the client's word that all has arrived, and holds the
 # pipes' reading ends: when the relays end, a background process that still writes is not ended by
@@ -129,9 +130,15 @@ fargate_relay "$fargate_script.1" <"$fargate_script.out" 3>&- &
 fargate_relays=$!
 fargate_relay "$fargate_script.2" <"$fargate_script.err" >&3 3>&- &
 fargate_relays="$fargate_relays $!"
-{ read -r fargate_x <"$fargate_script.up"; sleep 1; kill -KILL $fargate_relays; } >/dev/null 3>&- &
+exec 5<>"$fargate_script.up"
+{
+  exec 6<"$fargate_script.up" 5>&-
+  read -r fargate_x <&6
+  sleep 1
+  kill -KILL $fargate_relays
+} >/dev/null 3>&- &
 fargate_guard=$!
-exec >"$fargate_script.out" 3>"$fargate_script.err" 5<>"$fargate_script.up"
+exec >"$fargate_script.out" 3>"$fargate_script.err"
 umask "$fargate_umask"
 export FARGATE_STAGE_ID="$fargate_stage"
 command -v setsid >/dev/null && set -- setsid "$@"
