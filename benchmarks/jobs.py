@@ -57,6 +57,14 @@ def prepare_all(jobs: list[JobCalls]) -> list[dict[str, Any]]:
     return done
 
 
+def clean_up(job: JobCalls) -> int:
+    """Run cleanup of one job: its exit code."""
+    called = job.call("cleanup")
+    if called.returncode:
+        sys.stderr.write(f"cleanup: {called.stdout}{called.stderr}")
+    return called.returncode
+
+
 def busiest(times: list[float], window: float) -> int:
     """The most calls within a window of that many seconds."""
     ordered = sorted(times)
@@ -77,7 +85,7 @@ def main() -> int:
             calls = fargate.calls()
             alive = len(fargate.alive())
             with ThreadPoolExecutor(4) as pool:
-                cleaned = list(pool.map(lambda job: job.call("cleanup").returncode, jobs))
+                cleaned = list(pool.map(clean_up, jobs))
             fargate.assert_nothing_left()
     failed = sum(one["code"] != 0 for one in prepared) + sum(code != 0 for code in cleaned)
     missed = ["a job failed"] if failed or alive != count else []

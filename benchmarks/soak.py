@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from local_fargate import FARGATE, LocalFargate, local_fargate, processes_in  # 
 
 _TIMING = Timing(prepare_pause=0.5)
 _NO_FAULT = Fault("none")
+_PREPARED = re.compile(r"section_end:[0-9]+:fargate_start")
 # Tells who it is, so that it can be killed.
 _WITH_PID = 'echo $$ >"$0.new" && mv "$0.new" "$0"; exec "$@"'
 
@@ -95,7 +97,8 @@ class Soak:
         self._fargate = fargate
         self._slots = asyncio.Semaphore(at_once)
         self._starting = asyncio.Lock()
-        """One rule list is in force at a time: until the job that it is for has a task."""
+        """One rule list is in force at a time: until the job that it is for is prepared, since
+        another start of that job would be struck by the next list."""
         self._metadata = Path(fargate.settings["TaskMetadata"]["Directory"])
         self._spot = fargate.directory / "spot.toml"
         capacity = "".join(f'\n[[Capacity]]\nProvider = "{p}"\n' for p in (SPOT, "FARGATE"))
@@ -120,7 +123,7 @@ class Soak:
         async with self._starting:
             await asyncio.to_thread(self._fargate.faults, *job.fault.rules)
             running = asyncio.create_task(self._disturbed(job, runner))
-            while not running.done() and "started task" not in job.log.text:
+            while not (running.done() or _PREPARED.search(job.log.text)):
                 await asyncio.sleep(0.05)
             if not any("task" in rule for rule in job.fault.rules):
                 # Other calls are made by whoever is next, and nobody may fail for it.
@@ -257,4 +260,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("ended early: nothing is said of the jobs that were running")
