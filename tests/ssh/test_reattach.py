@@ -15,7 +15,7 @@ import pytest
 from fargate_driver.errors import DriverError
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.ssh.master import _masters, reopen_master
-from ssh.container_shells import KINDS, make_task
+from ssh.container_shells import KINDS, SHELLS_GO_BY, make_task
 from ssh.pretended_task import USER, Run, Stages, Task, wait_until
 from ssh.test_session import alive
 
@@ -124,6 +124,18 @@ def test_every_line_arrives_once_and_in_order(shells: Stages, end: int) -> None:
     assert run.stdout == lines("out", 300)
     assert run.stderr == lines("err", 300)
     wait_until(lambda: left(shells) == ["environment"])
+
+
+def test_what_shells_go_by_does_not_end_the_output(tmp_path: Path) -> None:
+    task = make_task(tmp_path, "bash+bash", login=SHELLS_GO_BY)
+    task.start()
+    try:
+        lost = "touch lose; while [ -e lose ]; do sleep 0.1; done"
+        run, _ = lose(Stages(task, task.open()), f"{lost}; sleep 2.5; echo end; exit 3")
+        assert (run.outcome.code, run.outcome.lost) == (3, "")
+        assert run.stdout.endswith(b"end\n")
+    finally:
+        task.stop()
 
 
 def test_large_output_is_whole(stages: Stages) -> None:

@@ -18,7 +18,7 @@ from fargate_driver.ssh.errors import SessionRefusedError
 from fargate_driver.ssh.master import _masters
 from fargate_driver.ssh.mux import Session
 from fargate_driver.ssh.remote import stage_command
-from ssh.container_shells import KINDS, make_task
+from ssh.container_shells import KINDS, SHELLS_GO_BY, make_task
 from ssh.pretended_task import Stages, Task, wait_until
 
 if TYPE_CHECKING:
@@ -408,6 +408,22 @@ def test_a_container_that_exports_everything_does_not_export_the_nonce(
     finally:
         task.stop()
     assert run.outcome.code == 1
+
+
+def test_what_shells_go_by_changes_no_stage_and_reaches_the_script(tmp_path: Path) -> None:
+    task = make_task(tmp_path, "bash+bash", login=SHELLS_GO_BY)
+    task.environment["TMOUT"] = "1"
+    task.start()
+    try:
+        stages = Stages(task, task.open())
+        # Longer than `read` waits in bash, and than the guard gives the relays then.
+        run = stages.run('echo "$TMOUT"; sleep 2.5; echo end; exit 3')
+        assert (run.stdout, run.stderr) == (b"1\nend\n", b"")
+        assert (run.outcome.code, run.outcome.lost) == (3, "")
+        state = Path(stages.found.state_directory)
+        wait_until(lambda: [path.name for path in state.iterdir()] == ["environment"])
+    finally:
+        task.stop()
 
 
 def test_secrets_are_in_no_command_line(stages: Stages) -> None:

@@ -12,6 +12,10 @@ from __future__ import annotations
 STAGE_VARIABLE = "FARGATE_STAGE_ID"
 """In the environment of all that a stage starts, so that cancelling finds what got away."""
 
+# Before each text: what a login shell exports changes no `read` (bash gives up after TMOUT seconds)
+# and sets no options (SHELLOPTS).
+_OWN_WAYS = "unset TMOUT; set +aCefuvx; "
+
 LONGEST_LOG = 64
 """MiB of one stream of a stage that can be resumed. GitLab keeps 4 MiB of a job's log by default
 (`output_limit`, https://docs.gitlab.com/runner/configuration/advanced-configuration/)."""
@@ -60,7 +64,8 @@ fargate_make_environment() {
 # with the nonce of the end mark, then the script, then the word that all has arrived.
 #
 # The nonce is in a variable of this shell alone, since all that runs here can read command lines
-# and environments: hence no allexport, and no variable of that name that the container exports.
+# and environments: hence no variable of that name that the container exports (and no allexport).
+# The container's TMOUT is for the script's `read`, not for those here.
 #
 # Order matters. The script is read whole and counted (by the file position, which costs no
 # process) before anything of it runs. Its output goes through two relays, `tee`, which keep a log
@@ -97,8 +102,8 @@ fargate_relay() {
   exit 92
 }
 umask 077
-set +a
-unset fargate_nonce
+fargate_timeout=${TMOUT-}
+unset TMOUT fargate_nonce
 read -r fargate_nonce
 exec 3>"$4"
 head -c "$2" >&3
@@ -143,7 +148,11 @@ umask "$fargate_umask"
 export FARGATE_STAGE_ID="$fargate_stage"
 command -v setsid >/dev/null && set -- setsid "$@"
 fargate_cancelled=${fargate_script%.ps1}.cancelled
-([ -e "$fargate_cancelled" ] && exit 143; exec "$@" "$fargate_script" </dev/null 2>&3 3>&- 5>&-)
+(
+  [ -e "$fargate_cancelled" ] && exit 143
+  [ "$fargate_timeout" ] && export TMOUT="$fargate_timeout"
+  exec "$@" "$fargate_script" </dev/null 2>&3 3>&- 5>&-
+)
 fargate_n=$?
 trap "" PIPE
 kill -KILL $fargate_guard
@@ -270,7 +279,7 @@ def probe_command(*, wrapper_shell: str, nonce: str, directories: tuple[str, ...
 
 def command_line(wrapper_shell: str, text: str, *words: str) -> bytes:
     """The command line for a shell text with its arguments, for every login shell."""
-    quoted = " ".join(_quote(word) for word in (text, "fargate", *words))
+    quoted = " ".join(_quote(word) for word in (_OWN_WAYS + text, "fargate", *words))
     return f"exec {wrapper_shell} -c {quoted}".encode()
 
 
