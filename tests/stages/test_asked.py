@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 
-from fargate_driver.ecs import launch
+from fargate_driver.ecs import diagnosis, launch
 from fargate_driver.ecs.client import Ecs
+from fargate_driver.ecs.errors import TaskStoppedError
 from fargate_driver.ecs.target import Target
 from fargate_driver.errors import JobConfigurationError
 from fargate_driver.settings import load
 from fargate_driver.stages import asked
 from front_calls import MINIMAL, flags
-from job_response import IMAGES, job_environment
+from job_response import IMAGES, job_environment, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +80,56 @@ def test_a_size_reaches_a_container_with_limits_of_its_own(
     assert script["environment"][0]["name"] == "SSH_PUBLIC_KEY"
     with pytest.raises(JobConfigurationError, match="FARGATE_MEMORY: of 512 MiB the other"):
         request(ecs, tmp_path, image=image, CPU="256", MEMORY="512")
+
+
+RESOLVE = "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to"
+NOT_FOUND = RESOLVE + " resolve ref {0}: {0}: not found"
+HELPER = "registry.example.com/fargate-helper:1"
+
+
+@pytest.fixture(scope="module")
+def beside(ecs: Ecs, tmp_path_factory: pytest.TempPathFactory) -> asked.Asked:
+    """A job with an image and a service of its author's, beside a container of the operator's."""
+    folder = tmp_path_factory.mktemp("asked")
+    env = job_environment(folder, image="python:3.13", services=["postgres"])
+    wanted = asked.read(settings(folder, f'{IMAGES}BaseTaskDefinition = "limited"\n', env), env)
+    wanted.resolve(ecs, time.monotonic() + 30)
+    return wanted
+
+
+@pytest.mark.parametrize(
+    ("image", "container", "told"),
+    [
+        ("docker.io/library/python:3.13", "ci-coordinator", "image python:3.13: "),
+        ("docker.io/library/python:3.13", "", "image python:3.13: "),
+        ("docker.io/library/postgres:latest", "service-1-postgres", "service postgres: "),
+        ("docker.io/library/postgres:latest", "", "service postgres: "),
+        (HELPER, "injector", "[Images] HelperImage: "),
+        (HELPER, "", "[Images] HelperImage: "),
+        ("docker.io/library/x:latest", "proxy", "[Images] BaseTaskDefinition: "),
+        ("docker.io/library/x:latest", "", "[Images] BaseTaskDefinition: "),
+        # Nobody's, so not the author's.
+        ("docker.io/library/other:1", "", ""),
+        ("NO-NAME/", "", ""),
+    ],
+)
+def test_only_what_the_author_chose_is_the_authors(
+    beside: asked.Asked, image: str, container: str, told: str
+) -> None:
+    reason = NOT_FOUND.format(image)
+    task: dict[str, Any] = {"stopCode": "TaskFailedToStart", "stoppedReason": reason}
+    task["containers"] = [
+        {"name": one["name"]} for one in beside.definition["containerDefinitions"]
+    ]
+    for one in task["containers"]:
+        if one["name"] == container:
+            one["reason"] = reason
+    verdict = diagnosis.of_stopped_task(task, "ci-coordinator", chosen=beside.chosen)
+    assert verdict.name == "image-not-found"
+    failed = beside.blamed(TaskStoppedError("it stopped", task, verdict))
+    assert str(failed) == f"{told}it stopped"
+    authors = told.startswith(("image ", "service "))
+    assert isinstance(failed, JobConfigurationError) is authors
 
 
 def test_a_task_definition_that_cannot_be_read_is_used_all_the_same(

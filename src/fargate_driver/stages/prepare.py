@@ -142,7 +142,7 @@ def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter
         try:
             found = [place.connect(address, deadline, waiting, watcher) for place in places]
         except NoShellError as e:
-            if wanted.images and "image" in wanted.chosen:
+            if wanted.images and wanted.is_authors(config.fargate.container_name):
                 raise JobConfigurationError(f"image: {wanted.images.image.name}: {e}") from e
             raise
         # The health check may have failed while sshd already answered.

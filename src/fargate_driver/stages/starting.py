@@ -17,7 +17,7 @@ from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedEr
 from fargate_driver.ecs.plan import Plan
 from fargate_driver.ecs.shared import SharedLooks
 from fargate_driver.ecs.watch import Watch, container
-from fargate_driver.errors import DriverError, JobConfigurationError
+from fargate_driver.errors import DriverError
 from fargate_driver.ssh import keys
 from fargate_driver.stages import connecting
 from fargate_driver.stages.cancel import check
@@ -107,12 +107,10 @@ class Starter:
                 elsewhere = retry is Retry.NEXT_CAPACITY
                 pause = None if retry is Retry.NEVER else plan.next(elsewhere=elsewhere)
                 if pause is None or time.monotonic() + pause >= self.deadline:
-                    if key := self._wanted.operators(e):
-                        raise DriverError(f"{key}: {e}") from e
-                    if e.verdict and e.verdict.chosen:
-                        chosen = self._wanted.named(e.verdict.chosen)
-                        raise JobConfigurationError(f"{chosen}: {e}") from e
-                    raise
+                    told = self._wanted.blamed(e)
+                    if told is e:
+                        raise
+                    raise told from e
                 self._end_launch(e)
                 what = f"no capacity on {before}" if elsewhere else "the start failed"
                 after = f" in {pause:.0f} s" if pause >= 1 else ""
