@@ -40,6 +40,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     saved.launches.append(
         records.Launch({"clientToken": "t", "tags": []}, MOMENT, "arn:task", True, size=SIZE)
     )
+    saved.launches[0].essential = ["a", "b"]
     saved.save()
     loaded = records.load(str(tmp_path))
     assert loaded is not None
@@ -50,6 +51,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     (launch,) = loaded.launches
     assert launch.request == {"clientToken": "t", "tags": []}
     assert (launch.created, launch.size) == (MOMENT, SIZE)
+    assert (loaded.size, loaded.container, launch.essential) == (SIZE, "a", ["a", "b"])
     assert (launch.task_arn, launch.refused) == ("arn:task", True)
     assert loaded.task_arn == "arn:task"
 
@@ -68,10 +70,12 @@ def test_records_of_older_versions_are_loaded(tmp_path: Path) -> None:
     del data["about"]
     del data["launches"][0]["definition"]
     del data["launches"][0]["capacity"]
+    del data["launches"][0]["essential"]
     file.write_text(json.dumps(data))
     old = records.load(str(tmp_path))
     assert old
     assert (old.about, old.launches[0].definition, old.launches[0].capacity) == ({}, "", "")
+    assert (old.size, old.container, old.launches[0].essential) == ({}, "", [])
 
 
 @given(text=st.text())

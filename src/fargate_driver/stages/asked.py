@@ -125,6 +125,12 @@ class Asked:
         self._definitions.forget(self._name)
         return True
 
+    @property
+    def essential(self) -> list[str]:
+        """The containers whose end ends the task; none where that isn't known."""
+        containers = self.definition.get("containerDefinitions", ())
+        return [str(one["name"]) for one in containers if one.get("essential", True)]
+
     def blamed(self, error: EcsError | TaskStoppedError) -> DriverError:
         """A launch's failure, told to whoever can mend it.
 

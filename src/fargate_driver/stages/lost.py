@@ -69,7 +69,11 @@ def _look(directory: str, deadline: float) -> tuple[str, str]:
         task = ecs.describe_task(record.task_arn)
         if not task or task.get("desiredStatus") != "STOPPED":
             return "", str(task.get("lastStatus")) if task else ""
-        verdict = diagnosis.of_stopped_task(watch.until_stopped(ecs, task))
+        verdict = diagnosis.of_stopped_task(
+            watch.until_stopped(ecs, task),
+            record.container,
+            essential=record.launches[-1].essential,
+        )
     finally:
         results.note_calls(directory, CALLS)
     results.note_verdict(directory, verdict.name)

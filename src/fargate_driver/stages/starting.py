@@ -102,7 +102,8 @@ class Starter:
                     renewed = True
                     self._wanted.resolve(self.ecs, self.deadline)
                     continue
-                retry = again(e)
+                name = self._config.fargate.container_name
+                retry = again(e, name, self._wanted.essential)
                 before = str(plan)
                 elsewhere = retry is Retry.NEXT_CAPACITY
                 pause = None if retry is Retry.NEVER else plan.next(elsewhere=elsewhere)
@@ -147,6 +148,7 @@ class Starter:
             raise
         task_arn = intent.task_arn = str(task["taskArn"])
         intent.size = _size(task, self._config.fargate.container_name)
+        intent.essential = self._wanted.essential
         intent.capacity = str(task.get("capacityProviderName") or task.get("launchType") or "")
         intent.definition = definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
         self._save_or_stop(task_arn)
@@ -166,6 +168,7 @@ class Starter:
                 looks,
                 task_arn,
                 container_name=self._config.fargate.container_name,
+                essential=self._wanted.essential,
                 chosen=self._wanted.chosen,
                 deadline=self.deadline,
                 on_look=check,
