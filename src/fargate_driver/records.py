@@ -26,7 +26,7 @@ class Launch:
 
     Args:
         request: RunTask's parameters, the clientToken included: replaying them unchanged returns
-            the same task.
+            the same task. Without its overrides where it was loaded and its outcome is known.
         created: when it was written.
         task_arn: the started task, once it is known.
         refused: whether ECS answered that it started nothing.
@@ -60,6 +60,17 @@ class Launch:
         self.essential = essential or []
         self.definition = definition
         self.capacity = capacity
+
+    def kept(self) -> dict[str, Any]:
+        """What is written down of it.
+
+        The overrides, which may hold secrets for services, stay only as long as the request may
+        have to be replayed.
+        """
+        request = self.request
+        if self.task_arn or self.refused:
+            request = {name: value for name, value in request.items() if name != "overrides"}
+        return {name: getattr(self, name) for name in Launch.__slots__} | {"request": request}
 
     @property
     def replayable(self) -> bool:
@@ -123,10 +134,7 @@ class JobRecord:
             "about": self.about,
             "owner": self.owner._asdict(),
             "target": {name: getattr(self.target, name) for name in Target.__slots__},
-            "launches": [
-                {name: getattr(launch, name) for name in Launch.__slots__}
-                for launch in self.launches
-            ],
+            "launches": [launch.kept() for launch in self.launches],
         }
         write(str(Path(self.directory, RECORD)), json.dumps(data))
 

@@ -56,6 +56,26 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert loaded.task_arn == "arn:task"
 
 
+@pytest.mark.parametrize(
+    ("task_arn", "refused", "kept"),
+    [(None, False, True), ("arn:task", False, False), (None, True, False)],
+)
+def test_overrides_are_kept_while_their_request_may_be_replayed(
+    tmp_path: Path, task_arn: str | None, *, refused: bool, kept: bool
+) -> None:
+    saved = record(tmp_path)
+    environment = [{"name": "POSTGRES_PASSWORD", "value": "hunter2"}]
+    overrides = {"containerOverrides": [{"name": "db", "environment": environment}]}
+    request = {"clientToken": "t", "overrides": overrides}
+    saved.launches.append(records.Launch(request, MOMENT, task_arn, refused))
+    saved.save()
+    assert ("hunter2" in (tmp_path / "record.json").read_text()) is kept
+    loaded = records.load(str(tmp_path))
+    assert loaded
+    assert loaded.launches[0].request == (request if kept else {"clientToken": "t"})
+    assert saved.launches[0].request == request
+
+
 def test_records_of_older_versions_are_loaded(tmp_path: Path) -> None:
     saved = record(tmp_path)
     saved.about = {"job": "7", "image": "alpine"}
