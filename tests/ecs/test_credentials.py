@@ -39,6 +39,7 @@ class Peer(ThreadingHTTPServer):
     Attributes:
         faults: What STS answers first.
         given: How often it gave credentials.
+        asked: How often it was asked for some.
     """
 
     daemon_threads = True
@@ -46,7 +47,10 @@ class Peer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.faults: list[tuple[int, str] | None] = []
-        self.given = 0
+        self.given = self.asked = 0
+
+        self.stall = threading.Event()
+        self.stall.set()
 
     def answer(self, body: str) -> tuple[int, str] | None:
         if "Action=Assume" not in body:
@@ -54,6 +58,8 @@ class Peer(ThreadingHTTPServer):
                 return 200, json.dumps({"task": {"taskArn": ARN}})
             said = {"__type": "InvalidSignatureException", "message": f"{KEY}-{self.given} {TOKEN}"}
             return 400, json.dumps(said)
+        self.asked += 1
+        self.stall.wait()
         if self.faults:
             return self.faults.pop(0)
         self.given += 1
@@ -95,11 +101,10 @@ def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Peer]:
         monkeypatch.delenv(name, raising=False)
     running = Peer()
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{running.server_port}")
-    # Else botocore itself asks STS again, and takes longer to do so.
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield running
+    running.stall.set()
     running.shutdown()
     thread.join()
     running.server_close()
@@ -134,6 +139,19 @@ def test_a_task_is_stopped_although_sts_fails_for_a_moment(peer: Peer, ecs: Ecs)
     peer.faults = [*FAULTS.values(), FAULTS["busy"]]
     ecs.stop_task(ARN, "stopCode")
     assert peer.given == 1
+
+
+def test_sts_is_asked_once_a_try_and_for_as_long_as_ecs(peer: Peer, ecs: Ecs) -> None:
+    ecs._deadline = 1  # long ago
+    peer.faults = [FAULTS["busy"]]
+    with pytest.raises(EcsError):
+        ecs.stop_task(ARN, "stopCode")
+    assert peer.asked == 1
+    short = Ecs(ecs.target, deadline=1, longest_attempt=0.2)
+    peer.stall.clear()
+    with pytest.raises(EcsError, match="Read timeout"):
+        short.stop_task(ARN, "stopCode")
+    assert peer.asked == 2
 
 
 @pytest.mark.parametrize("ecs", ["profile"], indirect=True)

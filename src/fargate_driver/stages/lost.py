@@ -64,7 +64,8 @@ def _look(directory: str, deadline: float) -> tuple[str, str]:
     record = records.load(directory)
     if not record or not record.task_arn:
         return "the job has no task any more", ""
-    ecs = Ecs(record.target, deadline=deadline)
+    patience = max(deadline - time.monotonic(), 1.0)
+    ecs = Ecs(record.target, deadline=deadline, longest_attempt=patience)
     try:
         task = ecs.describe_task(record.task_arn)
         if not task or task.get("desiredStatus") != "STOPPED":
