@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fargate_driver.errors import DriverError
+from fargate_driver.ssh import stage
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.ssh.master import _masters, reopen_master
 from ssh.container_shells import KINDS, SHELLS_GO_BY, make_task
@@ -357,6 +358,42 @@ def test_a_network_that_falls_silent_for_a_while(task: Task) -> None:
     assert run.outcome.code == 11
     assert run.stdout == lines("out", 50) + (b"0" * 9998 + b"7\n") * 1500
     assert run.stderr == lines("err", 50)
+
+
+def test_a_cancel_over_a_silent_network_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "KILL_LIMIT", 1.0)
+    task = Task(tmp_path, contained=True)
+    network = Network(task.port)
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    try:
+        task.start()
+        task.connection = Connection(str(task.job), "127.0.0.1", network.port, USER)
+        stages = Stages(task, task.open())
+        ready = task.directory / "ready"
+
+        def cancel() -> None:
+            wait_until(ready.exists)
+            network.silent.set()
+            os.write(writing, b"\x0f")
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        run = stages.run(
+            f"touch {ready}; sleep 300", cancelled=network.silent.is_set, wakeup_fd=reading
+        )
+        thread.join()
+    finally:
+        network.close()
+        os.close(reading)
+        os.close(writing)
+        task.stop()
+    assert run.outcome.lost == (
+        "cancelled; the container did not answer within 1 s, the script may still run"
+    )
+    assert (run.outcome.code, run.outcome.connected, bool(run.outcome.stage)) == (None, False, True)
 
 
 def test_twenty_stages_in_a_row_leave_nothing(stages: Stages) -> None:
