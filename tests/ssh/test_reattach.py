@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fargate_driver.errors import DriverError
-from fargate_driver.ssh import stage
+from fargate_driver.ssh import session, stage
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.ssh.master import _masters, reopen_master
 from ssh.container_shells import KINDS, SHELLS_GO_BY, make_task
@@ -155,6 +155,27 @@ def test_a_connection_that_is_lost_again_and_again(stages: Stages) -> None:
     run, reconnect = lose(stages, script, times=3)
     assert len(reconnect.reasons) == 3
     assert (run.outcome.code, run.stdout) == (5, b"1\n2\n3\n")
+
+
+def test_connections_that_all_break_at_once_are_given_up(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_FIRST_PAUSE", 0.01)
+    told: list[str] = []
+
+    def stands_and_dies(why: str) -> bool:
+        told.append(why)
+        assert len(told) < 20
+        return True
+
+    killed = threading.Thread(target=lambda: (wait_until(sign.exists), kill_master(stages)))
+    sign = stages.task.directory / "begun"
+    killed.start()
+    run = stages.run(f"touch {sign}; sleep 60", reconnect=stands_and_dies)
+    killed.join()
+    assert len(told) == 6
+    assert run.outcome.lost.endswith("; 6 new connections in a row were lost at once")
+    assert (run.outcome.code, run.outcome.connected, bool(run.outcome.stage)) == (None, False, True)
 
 
 def test_a_script_that_ends_while_disconnected(shells: Stages) -> None:

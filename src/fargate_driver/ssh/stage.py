@@ -135,6 +135,11 @@ class Stage:
         os.write(self._feed, f"{self._nonce}\n".encode())
         self._poll.register(self._feed, select.POLLOUT)
 
+    @property
+    def position(self) -> int:
+        """How many bytes have come of both streams."""
+        return sum(output.position for output in self._outputs)
+
     def resume(self, script: str) -> None:
         """Open a session on the job's new master that goes on with the output.
 
