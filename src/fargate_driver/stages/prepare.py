@@ -241,7 +241,8 @@ def _say_what_is_ignored(this_job: Job) -> None:
     if this_job.services:
         ignored.append(f"services: {', '.join(this_job.services)}")
     if ignored:
-        say(f"ignored: {'; '.join(ignored)} (the task definition names the job's image)")
+        names = job.printable("; ".join(ignored))
+        say(f"ignored: {names} (the task definition names the job's image)")
 
 
 def _say_what_is_missing(found: Probe) -> None:
