@@ -168,8 +168,13 @@ def test_connections_that_all_break_at_once_are_given_up(
         assert len(told) < 20
         return True
 
-    killed = threading.Thread(target=lambda: (wait_until(sign.exists), kill_master(stages)))
     sign = stages.task.directory / "begun"
+
+    def lose_it() -> None:
+        wait_until(sign.exists)
+        kill_master(stages)
+
+    killed = threading.Thread(target=lose_it)
     killed.start()
     run = stages.run(f"touch {sign}; sleep 60", reconnect=stands_and_dies)
     killed.join()

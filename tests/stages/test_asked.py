@@ -13,8 +13,9 @@ from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import TaskStoppedError
 from fargate_driver.ecs.target import Target
 from fargate_driver.errors import JobConfigurationError
+from fargate_driver.gitlab import job
 from fargate_driver.settings import load
-from fargate_driver.stages import asked
+from fargate_driver.stages import asked, prepare
 from front_calls import MINIMAL, flags
 from job_response import IMAGES, job_environment, settings
 
@@ -130,6 +131,13 @@ def test_only_what_the_author_chose_is_the_authors(
     assert str(failed) == f"{told}it stopped"
     authors = told.startswith(("image ", "service "))
     assert isinstance(failed, JobConfigurationError) is authors
+
+
+def test_what_is_ignored_is_printable(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    env = job_environment(tmp_path, image="a\033[2Jb", services=["c\r\nfargate: d", "e"])
+    prepare._say_what_is_ignored(job.load(env))
+    said = "image: a[2Jb; services: cfargate: d, e (the task definition names the job's image)"
+    assert capfd.readouterr().err == f"fargate: ignored: {said}\n"
 
 
 def test_a_task_definition_that_cannot_be_read_is_used_all_the_same(
