@@ -55,5 +55,5 @@ def make_task(directory: Path, kind: str, *, contained: bool = False, login: str
 
 
 KINDS = ["plain", "busybox", "bash+bash", "zsh+dash"]
-SHELLS_GO_BY = "export TMOUT=1 SHELLOPTS=errexit:noclobber:noglob:nounset"
+SHELLS_GO_BY = "export TMOUT=1 SHELLOPTS=errexit:monitor:noclobber:noglob:nounset"
 """A login that exports what bash changes its ways by."""

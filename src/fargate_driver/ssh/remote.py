@@ -12,9 +12,9 @@ from __future__ import annotations
 STAGE_VARIABLE = "FARGATE_STAGE_ID"
 """In the environment of all that a stage starts, so that cancelling finds what got away."""
 
-# Before each text: what a login shell exports changes no `read` (bash gives up after TMOUT seconds)
-# and sets no options (SHELLOPTS).
-_OWN_WAYS = "unset TMOUT; set +aCefuvx; "
+# Before each text: what the login exports changes no `read` (bash gives up after TMOUT seconds) and
+# sets no options (SHELLOPTS; with `monitor` setsid would fork, and end with 0 before the script).
+_OWN_WAYS = "unset TMOUT; set +aCefmuvx; "
 
 LONGEST_LOG = 64
 """MiB of one stream of a stage that can be resumed. GitLab keeps 4 MiB of a job's log by default
