@@ -215,6 +215,30 @@ def test_masked_values_reach_services_only_where_allowed(tmp_path: Path) -> None
     }
 
 
+def test_variables_of_a_service_refer_to_each_other(tmp_path: Path) -> None:
+    own = [
+        variable("URL", "postgres://$POSTGRES_USER@db/${POSTGRES_DB}"),
+        variable("POSTGRES_USER", "ci"),
+        variable("POSTGRES_DB", "$NAME"),
+        variable("NAME", "own-$NAME"),
+        variable("TOKEN", "$PIN"),
+        variable("HEADER", "Token $TOKEN"),
+    ]
+    job = {
+        "services": [{"name": "postgres", "variables": own}],
+        "variables": [variable("NAME", "job"), variable("PIN", "12", masked=True)],
+    }
+    found = read(tmp_path, **job)
+    assert dict(found.services[0].variables) == {
+        "URL": "postgres://ci@db/job",
+        "POSTGRES_USER": "ci",
+        "POSTGRES_DB": "own-job",
+        "NAME": "own-job",
+    }
+    (warning,) = found.warnings
+    assert "doesn't get 'HEADER', 'TOKEN': masked" in warning
+
+
 FORMS = ("{}", "$PASSWORD", "${PASSWORD}", "x-{}", "x.{}:1")
 PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "image": lambda text: {"image": text},
