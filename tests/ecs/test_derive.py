@@ -197,6 +197,15 @@ def test_a_base_may_bring_the_volume_of_caches(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("folder", ["/opt/fargate", "/mnt/fargate/x/"])
+def test_folders_of_jobs_are_apart_from_the_tools(tmp_path: Path, folder: str) -> None:
+    config = settings(tmp_path)
+    fargate = config.fargate.model_copy(update={"builds_dir": folder})
+    config = config.model_copy(update={"fargate": fargate})
+    with pytest.raises(DriverError, match=r"BuildsDir and CacheDir: .* own tools"):
+        derive(config, job(), None, None)
+
+
 def test_what_a_base_loses_is_told(tmp_path: Path) -> None:
     assert BASE.lost("ci-coordinator") == ""
     content = copy.deepcopy(BASE.content)

@@ -138,6 +138,12 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
             f"[Fargate] ContainerName: {name} is the driver's own container where [Images] is"
             " enabled; give the job's another name"
         )
+    for folder in (config.builds_dir, config.cache_dir):
+        if any(f"{folder}/".startswith(f"{taken}/") for taken in (TOOLS, _INJECTED)):
+            raise DriverError(
+                f"[Fargate] BuildsDir and CacheDir: {folder} is where the driver's own tools are in"
+                " tasks of [Images]; choose another folder"
+            )
     shared = _mounts(config, template)
     own = [mount for mount in template.get("mountPoints", ()) if mount not in shared]
     hosts = ",".join(alias for service in images.services for alias in service.aliases)
