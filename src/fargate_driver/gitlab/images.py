@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fargate_driver.settings import Settings
 
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?")
+_ECR_ACCOUNT = re.compile(r"^[0-9]{12}(?=\.dkr\.ecr\.)")
 _ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64", "linux/arm64/v8": "ARM64"}
 _PLAIN = {"", "sh", "/bin/sh", "bash", "/bin/bash", "/usr/bin/bash", "-c", "/usr/bin/env"}
 """Words of an entrypoint that only opens a shell, which the driver does anyway."""
@@ -197,7 +198,8 @@ class _Reader:
         return made.values, port_in(made.own.get(HEALTH_CHECK_PORT, ""))
 
     def _check_name(self, where: str, name: str, allowed: tuple[str, ...], key: str) -> bool:
-        secret = self._variables.secret_in(name)
+        # The account of an ECR is in every ARN.
+        secret = self._variables.secret_in_name(_ECR_ACCOUNT.sub("", name))
         if secret:
             self._mistakes.append(_shown_to_all(f"{where}: the name of an image", secret))
             return False
@@ -218,7 +220,7 @@ class _Reader:
     def _aliases(self, name: str, given: dict[str, Any]) -> list[str]:
         aliases = [*host_names(reference.parse(name))]
         for alias in text(given.get("alias")).replace(",", " ").split():
-            secret = self._variables.secret_in(alias)
+            secret = self._variables.secret_in_name(alias)
             if is_host_name(alias) and not secret:
                 aliases.append(alias)
                 continue
@@ -240,7 +242,11 @@ class _Reader:
         user = self._variables.expand(shown(given_user) if number else text(given_user))
         if not user:
             return None
-        if not _USER.fullmatch(user) or self._variables.secret_in(user):
+        secret = self._variables.secret_behind(text(given_user))
+        secret = secret or self._variables.secret_in_name(user)
+        if secret:
+            self._mistakes.append(_shown_to_all(f"{where}: docker: user", secret))
+        elif not _USER.fullmatch(user):
             allowed = "a name or number, and optionally a colon and a group"
             self._wrong(f"{where}: docker: user:", user, f"is no user; allowed: {allowed}")
         return user

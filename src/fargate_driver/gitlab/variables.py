@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fargate_driver.gitlab.environment import RunnerEnvironment
 
 _REFERENCE = re.compile(r"\$(?:\{([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*)|(\$))")
+_WORD = re.compile("[a-z]+")
 _SHORTEST = 4
 """Characters from which a masked value is looked for in other texts. GitLab masks none below 8;
 values of `secrets:` have no such limit, but a shorter one would be found everywhere."""
@@ -96,6 +97,21 @@ class Variables:
             for secret in secrets:
                 if len(secret) >= _SHORTEST and any(secret in value for value in values):
                     return name
+        return None
+
+    def secret_in_name(self, name: str) -> str | None:
+        """The same for the name of an image, a user or a host, which is chosen in the open.
+
+        There a short value, or one that is an ordinary word, is no secret that was put into it.
+
+        Args:
+            name: As gitlab-runner gives it, with variables filled in.
+        """
+        for variable, secrets in self._masked.items():
+            for secret in secrets:
+                telling = len(secret) >= masking.SHORTEST and not _WORD.fullmatch(secret)
+                if telling and secret in name:
+                    return variable
         return None
 
     def secret_behind(self, value: str) -> str | None:
