@@ -70,6 +70,7 @@ class Asked:
         self._definitions: definitions.Definitions | None = None
         self.definition: dict[str, Any] = {}
         self._name: str | None = None
+        self._tags: dict[str, str] = {}
 
     def resolve(self, ecs: Ecs, deadline: float) -> None:
         """Find the derived task definition, or register it.
@@ -103,6 +104,9 @@ class Asked:
         base = known.base(name, tags=self.config.fargate.propagate_tags) if name else None
         if base and (lost := base.lost(self.config.fargate.container_name)):
             _LOGGER.warning("[Images] BaseTaskDefinition %s: not kept: %s", name, lost)
+        usual = derive.usual_architecture(self.config, base)
+        self._choices.check_architecture(usual, self.config.allow.architectures)
+        self._tags = base.tags if base else {}
         self.definition = derive.derive(self.config, job_images, self._choices.architecture, base)
         self._name = known.find(self.definition)
         self._definitions = known
@@ -173,7 +177,7 @@ class Asked:
         if not self.images:
             return {"overrides": task, "limits": limits}
         found = overrides(self.config, self.images, public_key, lifetime, task=task, limits=limits)
-        return {"definition": self._name, "overrides": found}
+        return {"definition": self._name, "overrides": found, "tags": self._tags}
 
     def _limits(self, task: dict[str, Any]) -> dict[str, int]:
         """Those of the job's container, as far as the size of its task changes them."""
