@@ -103,6 +103,24 @@ def test_each_is_off_until_allowed(tmp_path: Path, name: str, key: str) -> None:
     assert line.endswith(f"can't be chosen on this runner; its operator allows it by [Allow] {key}")
 
 
+def test_what_nobody_ever_allowed_is_told_and_ignored_without_images(tmp_path: Path) -> None:
+    """As with the Go driver, which knows none of these variables."""
+    names = ("CPU", "MEMORY", "EPHEMERAL_STORAGE", "CAPACITY", "TASK_ROLE", "ARCHITECTURE")
+    env = environment(**{f"CUSTOM_ENV_FARGATE_{name}": "a\nb" for name in names})
+    found = choose(settings(tmp_path, ""), env, derived=False)
+    assert found.overrides(0, 0) == {}
+    assert [line.partition(" is ignored: it can't be chosen on")[0] for line in found.warnings] == [
+        f"variable FARGATE_{name}: 'a\\nb'"
+        for name in ("CPU", "MEMORY", "EPHEMERAL_STORAGE", "ARCHITECTURE", "CAPACITY", "TASK_ROLE")
+    ]
+    assert found.warnings[0].endswith("its operator allows it by [Allow] MaxCPU")
+    # Whoever wrote of it in [Allow], if only to allow none, wants it kept to.
+    for allow in ("TaskRoles = []", "Capacities = []", "MaxCPU = 1024", "Architectures = []"):
+        with pytest.raises(JobConfigurationError) as caught:
+            choose(settings(tmp_path, f"[Allow]\n{allow}\n"), env, derived=False)
+        assert len(str(caught.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize(
     "name", ["CPU", "MEMORY", "EPHEMERAL_STORAGE", "CAPACITY", "TASK_ROLE", "ARCHITECTURE"]
@@ -217,7 +235,7 @@ def test_the_platform_of_an_image(tmp_path: Path) -> None:
     arm = chosen(tmp_path, "", platform="ARM64")
     with pytest.raises(JobConfigurationError) as caught:
         arm.check_architecture("X86_64", ())
-    assert str(caught.value).startswith("image: docker: platform: ARM64: can't be chosen on this")
+    assert str(caught.value).startswith("image: docker: platform: 'ARM64' can't be chosen on")
     # What the job gets anyway, or may have.
     arm.check_architecture("ARM64", ())
     arm.check_architecture("X86_64", ("ARM64",))

@@ -130,5 +130,5 @@ def test_a_platform_is_judged_by_what_the_base_has(ecs: Ecs, tmp_path: Path) -> 
 
     made = request(ecs, tmp_path, image=image("linux/arm64"))
     assert made["taskDefinition"]
-    with pytest.raises(JobConfigurationError, match="platform: X86_64: can't be chosen"):
+    with pytest.raises(JobConfigurationError, match="platform: 'X86_64' can't be chosen"):
         request(ecs, tmp_path, image=image("linux/amd64"))

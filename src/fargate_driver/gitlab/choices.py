@@ -1,6 +1,8 @@
 """What a job chooses by variables about the size and place of its task.
 
-Each is off until `[Allow]` in the runner's configuration lets jobs choose it.
+Each is off until `[Allow]` in the runner's configuration lets jobs choose it. Where neither that
+nor `[Images]` is used, such a variable may mean something else to those who set it, and didn't
+matter to the Go driver: it is told and ignored.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ class Choices(NamedTuple):
         task_role: A role's ARN.
         most_cpu: CPU units that the job may have.
         most_memory: MiB that it may have.
+        warnings: For the job's author.
     """
 
     cpu: int | None
@@ -47,6 +50,7 @@ class Choices(NamedTuple):
     task_role: str | None
     most_cpu: int
     most_memory: int
+    warnings: tuple[str, ...]
 
     def settings(self, config: Settings) -> Settings:
         """The settings with the one capacity that the job chose."""
@@ -66,8 +70,8 @@ class Choices(NamedTuple):
             JobConfigurationError: The job may not have those it asks for.
         """
         if self.architecture and self.architecture not in {usual, *allowed}:
-            where = f"{self.architecture_by} {self.architecture}"
-            raise JobConfigurationError(_line(where, _forbidden("Architectures")))
+            what = f"{shown(self.architecture)} {_forbidden('Architectures')}"
+            raise JobConfigurationError(_line(self.architecture_by, what))
 
     def overrides(self, cpu: int, memory: int) -> dict[str, Any]:
         """What RunTask's `overrides` say about the whole task.
@@ -136,6 +140,7 @@ class _Reader:
     def __init__(self, config: Settings, env: RunnerEnvironment) -> None:
         self._config = config
         self._env = env
+        self._warnings: list[str] = []
         self.mistakes: list[str] = []
 
     def read(self, *, derived: bool, platform: str | None) -> Choices:
@@ -152,7 +157,7 @@ class _Reader:
             given, other = ("FARGATE_CPU", "FARGATE_MEMORY")[:: 1 if cpu else -1]
             self._wrong(given, f"needs {other} beside it, since the job chose no image:")
         value = self._env.variable("FARGATE_ARCHITECTURE")
-        where = "FARGATE_ARCHITECTURE" if value else "image: docker: platform:"
+        where = "FARGATE_ARCHITECTURE" if value else "image: docker: platform"
         return Choices(
             cpu=cpu,
             memory=memory,
@@ -163,17 +168,30 @@ class _Reader:
             task_role=self._task_role(),
             most_cpu=allow.max_cpu or 0,
             most_memory=allow.max_memory or 0,
+            warnings=tuple(self._warnings),
         )
 
     def _wrong(self, where: str, what: str) -> None:
         self.mistakes.append(_line(where, what))
+
+    def _not_allowed(self, name: str, value: str, key: str) -> None:
+        if self._may_be_ignored(key):
+            ignored = f"{shown(value)} is ignored: it {_forbidden(key)}"
+            self._warnings.append(_line(name, ignored))
+        else:
+            self._wrong(name, f"{shown(value)} {_forbidden(key)}")
+
+    def _may_be_ignored(self, key: str) -> bool:
+        allow = self._config.allow
+        given = {type(allow).model_fields[name].alias for name in allow.model_fields_set}
+        return not self._config.images.enabled and key not in given
 
     def _amount(self, name: str, key: str, most: int | None, kind: _Kind) -> int | None:
         value = self._env.variable(name)
         if not value:
             return None
         if most is None:
-            self._wrong(name, _forbidden(key))
+            self._not_allowed(name, value, key)
             return None
         number = kind.read(value)
         near = kind.nearest(number or 0, most)
@@ -196,7 +214,9 @@ class _Reader:
         if not wanted:
             return None
         if not derived:
-            if where == "FARGATE_ARCHITECTURE":
+            if where == "FARGATE_ARCHITECTURE" and self._may_be_ignored("Architectures"):
+                self._not_allowed(where, wanted, "Architectures")
+            elif where == "FARGATE_ARCHITECTURE":
                 self._wrong(where, "needs an image: in the job; the task definition names it here")
         elif wanted.upper() in _ARCHITECTURES:
             return wanted.upper()
@@ -216,7 +236,7 @@ class _Reader:
         if value in allowed:
             return value
         if not allowed:
-            self._wrong(name, _forbidden("Capacities"))
+            self._not_allowed(name, value, "Capacities")
         else:
             self._wrong(name, f"{shown(value)} can't be chosen here; allowed: {', '.join(allowed)}")
         return None
@@ -228,7 +248,7 @@ class _Reader:
         if not value:
             return None
         if not patterns:
-            self._wrong(name, _forbidden("TaskRoles"))
+            self._not_allowed(name, value, "TaskRoles")
         elif not _ROLE.fullmatch(value):
             self._wrong(name, f"{shown(value)} is no role's ARN (arn:aws:iam::ACCOUNT:role/NAME)")
         elif not any_matches(patterns, value):

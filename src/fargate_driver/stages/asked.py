@@ -193,5 +193,6 @@ class Asked:
 
     def say_warnings(self) -> None:
         """Tell the job's author what of it comes out otherwise than on other executors."""
-        for warning in self.images.warnings if self.images else ():
+        of_images = self.images.warnings if self.images else ()
+        for warning in (*of_images, *self._choices.warnings):
             warn(warning)
