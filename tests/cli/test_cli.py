@@ -12,6 +12,7 @@ import pytest
 from fargate_driver import __version__
 from fargate_driver.cli import main
 from fargate_driver.errors import DriverError, JobConfigurationError
+from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.stages import config
 from front_calls import MINIMAL, RECORDED, call_environment, fargate, flags
 from job_response import job_environment
@@ -248,7 +249,7 @@ def test_config_names_folders_for_jobs_in_images_only(
     text = MINIMAL.replace("[TaskM", 'CacheDir = "/c/"\n[TaskM')
     (tmp_path / "f.toml").write_text(f'{text}[Images]\nHelperImage = "h"\n{images}\n')
     env = job_environment(tmp_path, **job)
-    monkeypatch.setattr(config.RunnerEnvironment, "from_environ", lambda _: env)
+    monkeypatch.setattr(RunnerEnvironment, "from_environ", lambda _: env)
     given = {"config": str(tmp_path / "f.toml")}
     # With the flag the job can't choose one.
     for more in ({}, {"task_def": "fat"} if "expanded" in job else {}):

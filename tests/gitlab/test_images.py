@@ -224,7 +224,7 @@ def test_variables_of_a_service_refer_to_each_other(tmp_path: Path) -> None:
         variable("TOKEN", "$PIN"),
         variable("HEADER", "Token $TOKEN"),
     ]
-    job = {
+    job: dict[str, Any] = {
         "services": [{"name": "postgres", "variables": own}],
         "variables": [variable("NAME", "job"), variable("PIN", "12", masked=True)],
     }
