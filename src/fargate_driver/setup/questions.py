@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fargate_driver import __version__
 from fargate_driver.helper import image_tag
 from fargate_driver.runner.variables import RUNNER_VERSION
-from fargate_driver.setup import checks
+from fargate_driver.setup import checks, hosts
 from fargate_driver.setup.plan import Plan, registry_of
 from fargate_driver.setup.question import Question
 
@@ -299,6 +299,12 @@ def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None]
                 )
             except ValueError as error:
                 raise ValueError(f"{question.flag}: {error}") from None
+    _check_together(answers)
+    return Plan(**answers)
+
+
+def _check_together(answers: Answers) -> None:
+    """What no answer shows alone."""
     for key, part, where in _PLACES:
         arn = answers[key]
         if arn and arn.split(":")[part] != answers[where]:
@@ -310,9 +316,13 @@ def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None]
             f"--cluster: {answers['cluster']!r} is not allowed for one that is made; allowed:"
             " lower-case letters, digits and single - between them, a letter first"
         )
+    if answers["manager"] == "fargate" and not hosts.fargate_size(answers["limit"]):
+        raise ValueError(
+            f"--limit: no task of Fargate's has the memory to start {answers['limit']} jobs at the"
+            f" same time; allowed: up to {hosts.most_on_fargate()}, or --manager ec2"
+        )
     if answers["public_ip"] == "ssh" and _hosted(answers):
         raise ValueError(
             "--public-ip: ssh is for a host outside of the VPC, and the one that is made is in it;"
             " allowed: none or outbound"
         )
-    return Plan(**answers)
