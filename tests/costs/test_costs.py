@@ -23,6 +23,7 @@ from fargate_driver.costs.prices import PACKAGED, Price, PriceFileError
 from fargate_driver.costs.task import bill
 from fargate_driver.ecs.target import Target
 from fargate_driver.history import Entry
+from front_calls import MINIMAL
 from local_fargate import FARGATE
 
 if TYPE_CHECKING:
@@ -338,6 +339,25 @@ def test_list_shows_a_dash_for_what_is_unknown(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (row,) = [line.split() for line in done.stdout.splitlines() if "us-east-2" in line]
     assert row[:5] == ["us-east-2", "X86_64", "0.04048", "0.004445", "\u2013"]
+
+
+@pytest.mark.parametrize(("columns", "titles"), [(40, 4), (71, 4), (72, 7)])
+def test_list_on_a_narrow_terminal(
+    columns: int, titles: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = tmp_path / "fargate-prices.json"
+    amounts = {"vcpu_hour": "0.01517", "gb_hour": "0.001659", "storage_gb_hour": None}
+    row = {"region": "ap-northeast-1", "architecture": "X86_64", "spot": True, **amounts}
+    own.write_text(json.dumps({"prices": [{**row, "source": "a bill", "read": "2026-01-02"}]}))
+    (tmp_path / "fargate.toml").write_text(MINIMAL)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    done = prices("--config", str(tmp_path / "fargate.toml"), "prices", "list")
+    head, *rows = done.stdout.splitlines()
+    assert max(map(len, (head, *rows))) <= columns
+    assert len(head.split()) == titles
+    (row_at,) = [n for n, one in enumerate(rows) if "0.01517" in one]
+    assert rows[row_at].split()[:2] == ["ap-northeast-1", "X86_64"]
+    assert "Spot" in rows[row_at] + rows[row_at + 1]
 
 
 def test_costs_are_summed_by_project() -> None:
