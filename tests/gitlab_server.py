@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
 from contextlib import contextmanager
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+
+from http_peer import Answer, Request, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,104 +50,85 @@ class GitLab:
         return f"http://gitlab-ci-token:{job_token(job)}@{self.host}/{PROJECT}.git"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Answers:
     """Fetches through `git http-backend`; artifacts are kept in memory."""
 
-    protocol_version = "HTTP/1.1"
-    gitlab: GitLab
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.gitlab: GitLab
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    def __call__(self, asked: Request) -> Answer:
+        path = asked.path
+        if path == "/api/v4/jobs/request":
+            return self._next_job()
+        if path.startswith("/cache/"):
+            return _store(asked, self.gitlab.caches, path)
+        if asked.method in ("PATCH", "PUT"):
+            return self._keep(asked)
+        job = _job(path)
+        if job is None:
+            return self._git(asked)
+        if asked.headers.get("JOB-TOKEN") != job_token(job):
+            return Answer(HTTPStatus.FORBIDDEN)
+        return _store(asked, self.gitlab.artifacts, job)
 
-    def do_POST(self) -> None:
-        body = self._body()
-        if self.path == "/api/v4/jobs/request":
-            jobs = self.gitlab.jobs
-            self._answer(HTTPStatus.CREATED if jobs else HTTPStatus.NO_CONTENT, *jobs[:1])
-            del jobs[:1]
-        elif self._job() is None:
-            self._git(body)
-        elif self._may():
-            self.gitlab.artifacts[self._job() or ""] = body
-            self._answer(HTTPStatus.CREATED)
+    def _next_job(self) -> Answer:
+        if not self.gitlab.jobs:
+            return Answer(HTTPStatus.NO_CONTENT)
+        return Answer(HTTPStatus.CREATED, self.gitlab.jobs.pop(0))
 
-    def do_GET(self) -> None:
-        job = self._job()
-        if self.path.startswith("/cache/"):
-            found = self.path in self.gitlab.caches
-            status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
-            self._answer(status, self.gitlab.caches.get(self.path, b""))
-        elif job is None:
-            self._git(b"")
-        elif self._may():
-            found = job in self.gitlab.artifacts
-            status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
-            self._answer(status, self.gitlab.artifacts.get(job, b""))
+    def _keep(self, asked: Request) -> Answer:
+        if asked.method == "PATCH":
+            self.gitlab.traces.append(asked.body)
+            return Answer(HTTPStatus.ACCEPTED)
+        self.gitlab.updates.append(json.loads(asked.body))
+        return Answer()
 
-    def do_PATCH(self) -> None:
-        self.gitlab.traces.append(self._body())
-        self._answer(HTTPStatus.ACCEPTED)
-
-    def do_PUT(self) -> None:
-        if self.path.startswith("/cache/"):
-            self.gitlab.caches[self.path] = self._body()
-            self._answer(HTTPStatus.OK)
-            return
-        self.gitlab.updates.append(json.loads(self._body()))
-        self._answer(HTTPStatus.OK)
-
-    def _body(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
-    def _job(self) -> str | None:
-        """The job of a path /api/v4/jobs/ID/artifacts."""
-        parts = self.path.partition("?")[0].strip("/").split("/")
-        if parts[:3] == ["api", "v4", "jobs"] and parts[4:] == ["artifacts"]:
-            return parts[3]
-        return None
-
-    def _may(self) -> bool:
-        if self.headers.get("JOB-TOKEN") == job_token(self._job()):
-            return True
-        self._answer(HTTPStatus.FORBIDDEN)
-        return False
-
-    def _git(self, body: bytes) -> None:
-        if not self.headers.get("Authorization", "").startswith("Basic "):
-            self._answer(HTTPStatus.UNAUTHORIZED, WWW_Authenticate='Basic realm="GitLab"')
-            return
-        path, _, query = self.path.partition("?")
+    def _git(self, asked: Request) -> Answer:
+        if not asked.headers.get("Authorization", "").startswith("Basic "):
+            return Answer(
+                HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": 'Basic realm="GitLab"'}
+            )
+        path, _, query = asked.path.partition("?")
         done = subprocess.run(
             ["git", "http-backend"],
-            input=body,
+            input=asked.body,
             stdout=subprocess.PIPE,
             check=True,
             env={
                 "PATH": os.environ["PATH"],
                 "GIT_PROJECT_ROOT": str(self.folder),
                 "GIT_HTTP_EXPORT_ALL": "1",
-                "REQUEST_METHOD": self.command,
+                "REQUEST_METHOD": asked.method,
                 "PATH_INFO": path,
                 "QUERY_STRING": query,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "CONTENT_LENGTH": str(len(body)),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                "CONTENT_TYPE": asked.headers.get("Content-Type", ""),
+                "CONTENT_LENGTH": str(len(asked.body)),
+                "HTTP_CONTENT_ENCODING": asked.headers.get("Content-Encoding", ""),
+                "GIT_PROTOCOL": asked.headers.get("Git-Protocol", ""),
             },
         )
         head, _, answer = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
-        status = HTTPStatus(int(headers.pop("Status", "200").split()[0]))
-        self._answer(status, answer, **headers)
+        status = int(headers.pop("Status", "200").split()[0])
+        return Answer(status, answer, headers)
 
-    def _answer(self, status: HTTPStatus, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+
+def _job(path: str) -> str | None:
+    """The job of a path /api/v4/jobs/ID/artifacts."""
+    parts = path.partition("?")[0].strip("/").split("/")
+    if parts[:3] == ["api", "v4", "jobs"] and parts[4:] == ["artifacts"]:
+        return parts[3]
+    return None
+
+
+def _store(asked: Request, kept: dict[str, bytes], name: str) -> Answer:
+    """Keep what is sent, or hand out what is kept."""
+    if asked.method == "GET":
+        status = HTTPStatus.OK if name in kept else HTTPStatus.NOT_FOUND
+        return Answer(status, kept.get(name, b""))
+    kept[name] = asked.body
+    return Answer(HTTPStatus.OK if asked.method == "PUT" else HTTPStatus.CREATED)
 
 
 def job_token(job: object) -> str:
@@ -160,20 +141,10 @@ def gitlab(folder: Path) -> Iterator[GitLab]:
     """Run a stand-in on the loopback interface, with a new repository in a folder."""
     sha = _make_repository(folder)
 
-    class Handler(_Handler):
-        pass
-
-    Handler.folder = folder / "www"
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        running = GitLab(f"http://127.0.0.1:{server.server_port}", sha)
-        Handler.gitlab = running
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield running
-        finally:
-            server.shutdown()
-            thread.join()
+    answers = _Answers(folder / "www")
+    with serving(answers) as url:
+        answers.gitlab = GitLab(url, sha)
+        yield answers.gitlab
 
 
 def _make_repository(folder: Path) -> str:

@@ -12,6 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,9 @@ _MODULES = (
     "fargate_driver.ecs.diagnosis",
     "warm_driver",
 )
+_ENDS = threading.Lock()
+"""multiprocessing, when it starts a process, also looks for those that have ended: who looks at one
+in two threads at once takes its exit code for 255."""
 
 
 def call(
@@ -38,10 +43,13 @@ def call(
     with tempfile.TemporaryDirectory() as outputs:
         given = (words, environment, str(directory), outputs)
         process = context.Process(target=_drive, args=given)
-        process.start()
-        process.join(150)
-        process.kill()
-        process.join()
+        with _ENDS:
+            process.start()
+        wait([process.sentinel], 150)
+        with _ENDS:
+            process.join(0)  # so that nobody else's pid is killed where it has ended
+            process.kill()
+            process.join()
         stdout, stderr = (Path(outputs, name).read_text(errors="replace") for name in ("1", "2"))
         status = process.exitcode
         process.close()

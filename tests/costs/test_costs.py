@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import threading
 import time
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
 
+import http_peer
 from fargate_driver.commands.job_costs import by_project, table
 from fargate_driver.costs import bill as bills
 from fargate_driver.costs import prices as price_files
@@ -218,16 +217,17 @@ def test_durations(seconds: int, text: str) -> None:
     assert bills.duration(seconds) == text
 
 
-class _PriceList(BaseHTTPRequestHandler):
+class PriceList:
     """Answers GetProducts in two pages, or with an error."""
 
-    requests: ClassVar[list[tuple[str | None, dict[str, Any]]]] = []
-    denied: ClassVar[bool] = False
-    odd: ClassVar[bytes] = b""
+    def __init__(self) -> None:
+        self.requests: list[tuple[str | None, dict[str, Any]]] = []
+        self.denied = False
+        self.odd = b""
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.requests.append((self.headers["X-Amz-Target"], body))
+    def __call__(self, asked: http_peer.Request) -> http_peer.Answer:
+        body = json.loads(asked.body)
+        self.requests.append((asked.headers["X-Amz-Target"], body))
         answer: dict[str, Any] = {
             "FormatVersion": "aws_v1",
             "PriceList": PRODUCTS[:3],
@@ -237,30 +237,19 @@ class _PriceList(BaseHTTPRequestHandler):
             answer = {"FormatVersion": "aws_v1", "PriceList": PRODUCTS[3:]}
         if self.denied:
             answer = {"__type": "AccessDeniedException", "message": "not authorized"}
-        self.send_response(400 if self.denied else 200)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
-        self.end_headers()
-        self.wfile.write(self.odd or json.dumps(answer).encode())
-
-    def log_message(self, *_: object) -> None:
-        """Stay quiet."""
+        text = self.odd or json.dumps(answer).encode()
+        kind = {"Content-Type": "application/x-amz-json-1.1"}
+        return http_peer.Answer(400 if self.denied else 200, text, kind)
 
 
 @pytest.fixture
-def price_list(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_PriceList]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _PriceList)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", f"http://127.0.0.1:{server.server_port}")
+def price_list(monkeypatch: pytest.MonkeyPatch) -> Iterator[PriceList]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-    monkeypatch.setattr(_PriceList, "requests", [])
-    monkeypatch.setattr(_PriceList, "denied", False)
-    monkeypatch.setattr(_PriceList, "odd", b"")
-    yield _PriceList
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    answers = PriceList()
+    with http_peer.serving(answers) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", url)
+        yield answers
 
 
 def prices(*words: str) -> subprocess.CompletedProcess[str]:
@@ -270,7 +259,7 @@ def prices(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_update_fetches_all_pages_and_keeps_own_spot_rows(
-    tmp_path: Path, price_list: type[_PriceList]
+    tmp_path: Path, price_list: PriceList
 ) -> None:
     own = tmp_path / "prices.json"
     spot = Price(
@@ -290,7 +279,7 @@ def test_update_fetches_all_pages_and_keeps_own_spot_rows(
     assert known["us-east-1", "ARM64", False].vcpu_hour == Decimal("0.03")
 
 
-def test_update_without_the_right_says_which(tmp_path: Path, price_list: type[_PriceList]) -> None:
+def test_update_without_the_right_says_which(tmp_path: Path, price_list: PriceList) -> None:
     price_list.denied = True
     own = tmp_path / "prices.json"
     done = prices("prices", "update", "--file", str(own))
@@ -301,7 +290,7 @@ def test_update_without_the_right_says_which(tmp_path: Path, price_list: type[_P
 
 
 def test_update_of_a_file_that_can_not_be_read_is_one_line(
-    tmp_path: Path, price_list: type[_PriceList]
+    tmp_path: Path, price_list: PriceList
 ) -> None:
     assert price_list.requests == []
     done = prices("prices", "update", "--file", str(tmp_path / ("x" * 300)))
@@ -311,9 +300,7 @@ def test_update_of_a_file_that_can_not_be_read_is_one_line(
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"PriceList": null}', b"\x1f\x8b"])
-def test_update_tells_what_is_none_of_awss_answers(
-    price_list: type[_PriceList], answer: bytes
-) -> None:
+def test_update_tells_what_is_none_of_awss_answers(price_list: PriceList, answer: bytes) -> None:
     price_list.odd = answer
     with pytest.raises(PriceFileError, match="the answer is none of AWS's") as e:
         fetch("2026-01-02")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
+import http_peer
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 
 class Answer(NamedTuple):
@@ -23,10 +23,9 @@ class Answer(NamedTuple):
     text: bytes
 
 
-@contextmanager
 def relay(
     url: str, change: Callable[[str, Answer], Answer], *, later: float = 0.0
-) -> Iterator[str]:
+) -> AbstractContextManager[str]:
     """Run a relay.
 
     Args:
@@ -35,33 +34,18 @@ def relay(
         later: Seconds that the answers' time of day is ahead of this host's.
     """
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            request = urllib.request.Request(f"{url}/", body, dict(self.headers))
-            try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    found = Answer(answer.status, answer.read())
-            except urllib.error.HTTPError as error:
-                with error:
-                    found = Answer(error.code, error.read())
-            target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-            operation = target or parse_qs(body.decode())["Action"][0]
-            status, text = change(operation, found)
-            self.send_response_only(status)
-            self.send_header("Date", formatdate(time.time() + later, usegmt=True))
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    def pass_on(asked: http_peer.Request) -> http_peer.Answer:
+        request = urllib.request.Request(f"{url}/", asked.body, dict(asked.headers))
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                found = Answer(answer.status, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                found = Answer(error.code, error.read())
+        target = asked.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        operation = target or parse_qs(asked.body.decode())["Action"][0]
+        status, text = change(operation, found)
+        date = formatdate(time.time() + later, usegmt=True)
+        return http_peer.Answer(status, text, {"Date": date})
+
+    return http_peer.serving(pass_on)

@@ -7,13 +7,13 @@ import gzip
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import http_peer
 from fargate_driver.ecs import diagnosis, watch
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
@@ -79,49 +79,29 @@ PAGE = f"<html><title>Blocked</title>X-Amz-Security-Token: {SECRET}</html>".enco
 WHOLE = json.dumps({"tasks": [TASK]}).encode()
 
 
-class Peer(ThreadingHTTPServer):
+class Peer:
     """Answers whatever it is asked with one thing."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
         self.answer: tuple[int, dict[str, str], bytes] = (200, {}, b"")
+        self.url = ""
 
-
-class Handler(BaseHTTPRequestHandler):
-    server: Peer
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        status, headers, body = self.server.answer
-        self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-        self.close_connection = True
-
-    def log_message(self, *_args: Any) -> None:
-        """Say nothing."""
+    def __call__(self, _: http_peer.Request) -> http_peer.Answer:
+        status, headers, body = self.answer
+        return http_peer.Answer(status, body, headers)
 
 
 @pytest.fixture(scope="module")
 def peer() -> Iterator[Peer]:
     running = Peer()
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with http_peer.serving(running) as running.url:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def ecs(peer: Peer) -> Ecs:
     """A client that tries nothing again."""
-    url = f"http://127.0.0.1:{peer.server_port}"
-    return Ecs(Target("us-east-1", "ci", url, None), deadline=time.monotonic())
+    return Ecs(Target("us-east-1", "ci", peer.url, None), deadline=time.monotonic())
 
 
 @pytest.mark.parametrize("operation", ANSWERS)
@@ -187,8 +167,7 @@ def test_an_answer_that_is_cut_off_may_have_had_its_effect(peer: Peer, ecs: Ecs)
 
 
 def test_odd_answers_are_tried_again(peer: Peer) -> None:
-    url = f"http://127.0.0.1:{peer.server_port}"
-    patient = Ecs(Target("us-east-1", "ci", url, None), deadline=time.monotonic() + 60)
+    patient = Ecs(Target("us-east-1", "ci", peer.url, None), deadline=time.monotonic() + 60)
     peer.answer = (403, {}, PAGE)
     mended = threading.Timer(0.3, setattr, [peer, "answer", (200, {}, WHOLE)])
     mended.start()

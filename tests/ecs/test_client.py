@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import http_peer
 from fargate_driver import masking
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
@@ -201,31 +202,18 @@ def test_a_server_that_comes_back_is_reached() -> None:
     port = free_port()
     target = Target("us-east-1", "default", f"http://127.0.0.1:{port}", None)
     ecs = Ecs(target, deadline=time.monotonic() + 30)
-    late = threading.Timer(1.5, answer_once, [port])
-    late.start()
-    assert ecs.describe_task("0" * 32) is None
-    late.join()
+    with ExitStack() as stack:
+        server = http_peer.serving(no_task, port=port)
+        late = threading.Timer(1.5, stack.enter_context, [server])
+        late.start()
+        assert ecs.describe_task("0" * 32) is None
+        late.join()
 
 
-def answer_once(port: int) -> None:
-    """Listen, and answer the first call."""
-    with HTTPServer(("127.0.0.1", port), NoTask) as server:
-        server.handle_request()
-
-
-class NoTask(BaseHTTPRequestHandler):
+def no_task(_: http_peer.Request) -> http_peer.Answer:
     """An ECS that knows no task."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        text = json.dumps({"tasks": [], "failures": [{"arn": "0" * 32, "reason": "MISSING"}]})
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_args: Any) -> None:
-        """Say nothing."""
+    answer = {"tasks": [], "failures": [{"arn": "0" * 32, "reason": "MISSING"}]}
+    return http_peer.Answer(body=json.dumps(answer).encode())
 
 
 def test_no_proxy_stands_before_a_loopback_endpoint(

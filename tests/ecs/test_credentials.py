@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+import http_peer
 from fargate_driver import masking
 from fargate_driver.ecs import client, session
 from fargate_driver.ecs.client import Ecs
@@ -33,7 +32,7 @@ FAULTS = {"busy": (503, ""), "blocked": (403, "<html/>"), "portal": (200, "<html
 """Answers to what asks STS; None closes the connection."""
 
 
-class Peer(ThreadingHTTPServer):
+class Peer:
     """STS and ECS: the former gives a new secret each time, which the latter quotes in an error.
 
     Attributes:
@@ -41,14 +40,16 @@ class Peer(ThreadingHTTPServer):
         given: How often it gave credentials.
     """
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
         self.faults: list[tuple[int, str] | None] = []
         self.given = 0
+        self.url = ""
 
-    def answer(self, body: str) -> tuple[int, str] | None:
+    def __call__(self, asked: http_peer.Request) -> http_peer.Answer | None:
+        answer = self._answer(asked.body.decode())
+        return http_peer.Answer(answer[0], answer[1].encode()) if answer else None
+
+    def _answer(self, body: str) -> tuple[int, str] | None:
         if "Action=Assume" not in body:
             if "stopCode" in body:
                 return 200, json.dumps({"task": {"taskArn": ARN}})
@@ -66,23 +67,6 @@ class Peer(ThreadingHTTPServer):
         )
 
 
-class Handler(BaseHTTPRequestHandler):
-    server: Peer
-
-    def do_POST(self) -> None:
-        answer = self.server.answer(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        self.close_connection = True
-        if answer:
-            status, text = answer
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-    def log_message(self, *_args: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(masking, "_known", set())
@@ -93,16 +77,12 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Peer]:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    running = Peer()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{running.server_port}")
     # Else botocore itself asks STS again, and takes longer to do so.
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    running = Peer()
+    with http_peer.serving(running) as running.url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", running.url)
+        yield running
 
 
 @pytest.fixture(params=["profile", "web identity", "AssumeRole"])
@@ -126,7 +106,7 @@ def ecs(
     else:
         monkeypatch.setenv("AWS_PROFILE", "ci" if request.param == "profile" else "own")
     role = ROLE if request.param == "AssumeRole" else None
-    url = f"http://127.0.0.1:{peer.server_port}"
+    url = peer.url
     return Ecs(Target("us-east-1", "ci", url, role), deadline=time.monotonic() + 60)
 
 
@@ -166,7 +146,7 @@ def test_those_of_the_environment(peer: Peer, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA0123456789ABCDEF")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{KEY}-0")
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
-    url = f"http://127.0.0.1:{peer.server_port}"
+    url = peer.url
     with pytest.raises(EcsError, match=r"\[MASKED\] \[MASKED\]"):
         Ecs(Target("us-east-1", "ci", url), deadline=0).run_task({"taskDefinition": "ci"})
     assert masking.whole("AKIA0123456789ABCDEF") == "AKIA0123456789ABCDEF"
@@ -185,7 +165,7 @@ def test_a_source_that_fails_for_a_moment_is_asked_again(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
-    target = Target("us-east-1", "ci", f"http://127.0.0.1:{peer.server_port}")
+    target = Target("us-east-1", "ci", peer.url)
     Ecs(target, deadline=time.monotonic() + 60).stop_task(ARN, "stopCode")
     asked.unlink()
     with pytest.raises(EcsError, match="no AWS credentials: Error when retrieving"):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import ssl
 import subprocess
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+import http_peer
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
 from fargate_driver.ecs.target import Target
@@ -30,46 +28,21 @@ ASSUMED = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15
 NO_TASK = {"tasks": [], "failures": [{"arn": "arn", "reason": "MISSING"}]}
 
 
-class Peer(HTTPServer):
+class Peer:
     """Answers AssumeRole and DescribeTasks, and remembers what it was sent."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
         self.requests: list[tuple[str, str]] = []
+        self.url = ""
 
-
-class Handler(BaseHTTPRequestHandler):
-    server: Peer
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.server.requests.append((self.headers.get("Authorization", ""), body))
-        self._answer(ASSUMED if "Action=AssumeRole" in body else json.dumps(NO_TASK))
-
-    def do_CONNECT(self) -> None:
-        self.server.requests.append(("CONNECT", self.path))
-        self.send_error(403)
-
-    def _answer(self, text: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_args: Any) -> None:
-        """Say nothing."""
-
-
-@contextlib.contextmanager
-def serving(peer: Peer) -> Iterator[Peer]:
-    thread = threading.Thread(target=peer.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield peer
-    finally:
-        peer.shutdown()
-        thread.join()
-        peer.server_close()
+    def __call__(self, asked: http_peer.Request) -> http_peer.Answer:
+        if asked.method == "CONNECT":
+            self.requests.append(("CONNECT", asked.path))
+            return http_peer.Answer(403)
+        body = asked.body.decode()
+        self.requests.append((asked.headers.get("Authorization", ""), body))
+        text = ASSUMED if "Action=AssumeRole" in body else json.dumps(NO_TASK)
+        return http_peer.Answer(body=text.encode())
 
 
 @pytest.fixture
@@ -78,7 +51,8 @@ def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Peer]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIASOURCE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-    with serving(Peer()) as running:
+    running = Peer()
+    with http_peer.serving(running) as running.url:
         yield running
 
 
@@ -87,9 +61,8 @@ def ecs(endpoint: str | None, role: str | None = None, region: str = "us-east-1"
 
 
 def test_a_role_is_assumed_for_every_call(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = f"http://127.0.0.1:{peer.server_port}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
-    assert ecs(url, ROLE).describe_task("arn") is None
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", peer.url)
+    assert ecs(peer.url, ROLE).describe_task("arn") is None
     (source, assume), (assumed, describe) = peer.requests
     assert "Credential=AKIASOURCE/" in source
     assert "role%2Fci" in assume
@@ -131,7 +104,7 @@ def test_no_credentials_at_all_are_one_line(
 def test_every_partition_is_called_through_the_managers_proxy(
     peer: Peer, monkeypatch: pytest.MonkeyPatch, region: str, host: str
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{peer.server_port}")
+    monkeypatch.setenv("HTTPS_PROXY", peer.url)
     with pytest.raises(EcsError, match="DescribeTasks failed"):
         ecs(None, region=region).describe_task("arn")
     assert peer.requests[0] == ("CONNECT", f"{host}:443")
@@ -147,10 +120,7 @@ def test_the_managers_ca_bundle_is_used(
     subprocess.run([*request, *name, *files], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    secure = Peer()
-    secure.socket = context.wrap_socket(secure.socket, server_side=True)
-    with serving(secure):
-        url = f"https://127.0.0.1:{secure.server_port}"
+    with http_peer.serving(Peer(), context=context) as url:
         with pytest.raises(EcsError, match="SSL validation failed"):
             ecs(url).describe_task("arn")
         monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
