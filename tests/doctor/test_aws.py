@@ -237,7 +237,7 @@ def _other_port(patient: Patient) -> None:
             "region",
             'set [Fargate] Region = "eu-west-1"',
         ),
-        (_set("Fargate", "EndpointURL", "http://127.0.0.1:9"), "region", "Could not connect"),
+        (_set("Fargate", "EndpointURL", "http://127.0.0.1:9"), "region", "`fargate local up`"),
         (_set("Fargate", "Subnet", "subnet-0abc"), "subnets", "'subnet-0abc' does not exist"),
         (_set("Fargate", "SecurityGroup", "sg-0abc"), "security-groups", "does not exist"),
         (_answer("DescribeSubnets", _full), "subnets", "no free address is left in subnet-"),
