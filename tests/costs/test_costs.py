@@ -360,9 +360,10 @@ def test_costs_are_summed_by_project() -> None:
         ("c/[red]d", 1, 2.0, 0),
         ("a/b", 3, 0.75, 1),
     ]
-    console = Console(width=80)
-    with console.capture() as capture:
-        console.print(table(found))
-    lines = capture.get().splitlines()
-    assert lines[1].split() == ["c/[red]d", "1", "1m00s", "$2.00", "-"]
-    assert lines[2].split() == ["a/b", "3", "3m00s", "$0.75", "1"]
+    for width, took in ((80, ["1m00s"]), (40, [])):
+        console = Console(width=width)
+        with console.capture() as capture:
+            console.print(table(found, width))
+        lines = capture.get().splitlines()
+        assert lines[1].split() == ["c/[red]d", "1", *took, "$2.00", "-"]
+        assert lines[2].split() == ["a/b", "3", *(["3m00s"] if took else []), "$0.75", "1"]
