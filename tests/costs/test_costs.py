@@ -347,6 +347,20 @@ def test_list_on_a_narrow_terminal(
     assert "Spot" in rows[row_at] + rows[row_at + 1]
 
 
+@pytest.mark.parametrize(
+    ("dollars", "text"),
+    [
+        (0.000823, "0.00082"),
+        (0.0016, "0.0016"),
+        (0.0123, "0.012"),
+        (1.234, "1.23"),
+        (0, "0.000000"),
+    ],
+)
+def test_amounts_have_two_digits_that_say_something(dollars: float, text: str) -> None:
+    assert bills.shown(dollars) == text
+
+
 def test_costs_are_summed_by_project() -> None:
     jobs = [
         ended(project="a/b", cost="0.5"),
