@@ -198,15 +198,17 @@ def left_running(directory: str) -> list[str]:
     Args:
         directory: of the connection; one that is gone or can't be read has none.
     """
-    try:
-        names = [name for name in os.listdir(directory) if name.startswith(_RUNNING)]
-    except OSError:
-        return []
-    return [
-        name.removeprefix(_RUNNING)
-        for name in names
-        if not _is_locked(os.path.join(directory, name))
-    ]
+    notes = _notes(directory)
+    return [name.removeprefix(_RUNNING) for name, locked in notes.items() if not locked]
+
+
+def is_running(directory: str) -> bool:
+    """Whether a stage runs in the task, and its process hears it.
+
+    Args:
+        directory: of the connection; one that is gone or can't be read has none.
+    """
+    return any(_notes(directory).values())
 
 
 def forget_running(directory: str, stage: str) -> None:
@@ -224,6 +226,15 @@ def _forget(note: str) -> None:
         os.unlink(note)
     except OSError:
         return
+
+
+def _notes(directory: str) -> dict[str, bool]:
+    """The notes of stages, and whether each is locked."""
+    try:
+        names = [name for name in os.listdir(directory) if name.startswith(_RUNNING)]
+    except OSError:
+        return {}
+    return {name: _is_locked(os.path.join(directory, name)) for name in names}
 
 
 def _is_locked(path: str) -> bool:

@@ -65,7 +65,7 @@ def _read_service(
     "  fargate try --image node:22 --service redis:7,alias=db,variable=A=b -- npm test\n",
     context_settings={"allow_interspersed_args": False},
 )
-@click.option("--image", help="The job's image:.")
+@click.option("--image", help="The image that the job asks for.")
 @click.option(
     "--service",
     "given_services",

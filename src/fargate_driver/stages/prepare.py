@@ -92,6 +92,7 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
             _say_what_is_ignored(this_job)
         longest = this_job.timeout + config.fargate.start_timeout
         owner = owner_of_this_call(env.tmpdir, longest)
+        _begin_numbers(config, directory)
         starter = start(wanted, this_job, directory, owner)
         ignore_sigterm()
         _leave_numbers(config, directory, starter)
@@ -104,6 +105,8 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
             end_job(directory, cause, "canceled" if cancelled else "not started", hurry=cancelled)
         except DriverError as left:
             say(str(left))
+            if config.metrics.text_file:
+                results.settle(directory, str(config.metrics.text_file))
         if config.metrics.text_file:
             records = str(config.task_metadata.directory)
             problem = record.not_started(config.metrics.text_file, records, e, canceled=cancelled)
@@ -163,6 +166,15 @@ def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter
     return starter
 
 
+def _begin_numbers(config: Settings, directory: str) -> None:
+    """Let whoever ends the job count it, should this process be killed."""
+    if config.metrics.text_file:
+        try:
+            results.begin(directory, str(config.metrics.text_file))
+        except OSError as e:
+            _LOGGER.warning("the job will be missing in the metrics: %s", e)
+
+
 def _leave_numbers(config: Settings, directory: str, starter: Starter) -> None:
     """Leave what later stages tell about costs and metrics; no job fails for want of it."""
     try:
@@ -174,11 +186,8 @@ def _leave_numbers(config: Settings, directory: str, starter: Starter) -> None:
         _LOGGER.warning("what the job costs can't be told: %s", e)
     text_file = config.metrics.text_file
     if text_file:
-        try:
-            results.begin(directory, str(text_file))
-        except OSError as e:
-            _LOGGER.warning("the job will be missing in the metrics: %s", e)
         records = str(config.task_metadata.directory)
+        results.note_started(directory)
         if problem := record.started(text_file, records, starter.phases):
             _LOGGER.warning("%s", problem)
 
