@@ -115,6 +115,25 @@ def test_records_are_private_and_hold_no_job_secret(fargate: LocalFargate, job: 
         assert b"s3cr3t" not in environ
 
 
+def test_records_and_the_history_hold_no_masked_value(fargate: LocalFargate, job: MakeJob) -> None:
+    secret = "hunter2hunter2"
+    info = {"name": f"n {secret}", "pipeline_id": 500, "project_id": 42}
+    this = job(
+        job_info=info | {"project_full_path": f"group/{secret}"},
+        variables=[{"key": "PASSWORD", "value": secret, "masked": True}],
+    )
+    assert this.call("prepare").returncode == 0
+    (directory,) = records(fargate)
+    kept = json.loads((directory / "record.json").read_text())
+    assert kept["about"]["name"] == "n [MASKED]"
+    assert kept["about"]["project"] == "group/[MASKED]"
+    assert secret not in kept["description"]
+    assert this.call("cleanup", CI_JOB_STATUS=secret).returncode == 0
+    history = directory.parent.with_name("jobs-history").read_text()
+    assert "n [MASKED]" in history
+    assert secret not in history
+
+
 def _environments_of(directory: Path) -> list[bytes]:
     found = [Path(f"/proc/{pid}/environ").read_bytes() for pid in processes_in(directory)]
     assert found, "no ssh process found"
