@@ -3,11 +3,24 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+# What there has to be, as COMMAND=PACKAGE of Debian. A script names all that it needs in one call of `need`.
+python_programs=(python3=python3)
+[ -e "$root/.venv/bin/python" ] || python_programs+=(ensurepip=python3-venv)
+job_tool_programs=(musl-gcc=musl-tools gcc=gcc make=make patch=patch bzip2=bzip2 readelf=binutils
+  busybox=busybox-static)
+
+# there COMMAND: whether it can be called.
+there() {
+  # Debian's python3 comes without what `venv` needs; there is no command to tell by.
+  [ "$1" != ensurepip ] || { python3 -c 'import ensurepip' 2>/dev/null; return; }
+  PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null
+}
+
 # need COMMAND=PACKAGE…: installs with apt-get as root, otherwise names the command to run and ends with 2.
 need() {
   local pair missing=()
   for pair in "$@"; do
-    PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+    there "${pair%%=*}" || missing+=("${pair#*=}")
   done
   [ ${#missing[@]} -eq 0 ] && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -41,7 +54,6 @@ need() {
 python_environment() {
   local python=$root/.venv/bin/python state kind=$1
   [ ! -e "$root/.venv/ready-dev" ] || kind=dev
-  need python3=python3
   if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
     echo "python3 is missing or older than 3.11: install Python 3.11 or newer" >&2
     exit 2
@@ -50,10 +62,12 @@ python_environment() {
   state=$(cd "$root" && { cat requirements/*.txt src/fargate_driver/__init__.py &&
     sed '/^\[tool\.pytest/,$d' pyproject.toml; } | sha256sum)
   [ "$(cat "$root/.venv/ready-$kind" 2>/dev/null)" = "$state" ] && return
-  # Debian's python3 comes without what `venv` needs; there is no command to tell by.
-  python3 -c 'import ensurepip' 2>/dev/null || need ensurepip=python3-venv
-  echo "making .venv (once, and when what it needs changes) …" >&2
-  python3 -m venv --clear "$root/.venv" || exit 2
+  need ensurepip=python3-venv
+  # What is there only gets more where it is as it should be, for scripts/try say.
+  if [ "$(cat "$root/.venv/ready-run" 2>/dev/null)" != "$state" ]; then
+    echo "making .venv (once, and when what it needs changes) …" >&2
+    python3 -m venv --clear "$root/.venv" || exit 2
+  fi
   echo "fetching the packages of requirements/$kind.txt …" >&2
   "$python" -m pip install --quiet --disable-pip-version-check --require-hashes \
     -r "$root/requirements/$kind.txt" &&
@@ -69,9 +83,7 @@ python_environment() {
 
 # job_tools: builds what serves job containers, once per version of its sources; cached for the user.
 job_tools() {
-  need musl-gcc=musl-tools gcc=gcc make=make patch=patch bzip2=bzip2 readelf=binutils \
-    busybox=busybox-static
-  echo "building the tools for jobs in images, unless that was done …" >&2
+  echo "building the tools for jobs in images, in C, unless that was done …" >&2
   "$root/.venv/bin/python" - <<'END' || exit 2
 import sys
 from fargate_driver.helper import ToolsError, tools_directory

@@ -6,6 +6,8 @@ call's source, and `keep` puts down what was called. At the end of a session, ov
 
 - no call is beyond the policy of its features;
 - after all tests, the calls are the policy's actions, for each feature alone and for all of them.
+  Where FARGATE_TEST_RECORDED_CALLS names a directory, calls of earlier sessions are in it too: then
+  it is after those that failed in them (scripts/test).
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ _RIGHTS_DIFFER = 10
 _DIRECTORY = "FARGATE_TEST_RECORDED_CALLS"
 _MARK = "features-"
 _COMPLAINTS = pytest.StashKey[list[str]]()
+_GOES_ON = pytest.StashKey[bool]()
 
 Recorded = dict[Features, set[str]]
 
@@ -124,6 +127,9 @@ def _named(features: Features) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
+        config.stash[_GOES_ON] = _DIRECTORY in os.environ
+        if config.stash[_GOES_ON]:
+            return
         directory = tempfile.TemporaryDirectory(prefix="recorded-calls-")
         # Workers inherit it.
         os.environ[_DIRECTORY] = directory.name
@@ -139,7 +145,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         for features, called in json.loads(path.read_text()):
             found[Features(*features)] |= set(called)
     complaints = beyond(found)
-    if exitstatus == pytest.ExitCode.OK and _all_tests(config):
+    if exitstatus == pytest.ExitCode.OK and (config.stash[_GOES_ON] or _all_tests(config)):
         complaints += unused(found)
     config.stash[_COMPLAINTS] = complaints
     if complaints:

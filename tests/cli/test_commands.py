@@ -57,6 +57,11 @@ def test_a_command_gets_the_flags_and_gives_the_exit_code(
         (["prob"], 2, "No such command 'prob'. Did you mean 'probe'?; see fargate --help"),
         (["zzz"], 2, "No such command 'zzz'; see fargate --help"),
         (
+            ["costs"],
+            2,
+            "No such command 'costs'. See `fargate jobs --cost`; see fargate --help",
+        ),
+        (
             ["jobs", "--config"],
             2,
             "Option '--config' requires an argument; see fargate --help",

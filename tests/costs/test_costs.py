@@ -22,6 +22,7 @@ from fargate_driver.costs.prices import PACKAGED, Price, PriceFileError
 from fargate_driver.costs.task import bill
 from fargate_driver.ecs.target import Target
 from fargate_driver.history import Entry
+from front_calls import MINIMAL
 from local_fargate import FARGATE
 
 if TYPE_CHECKING:
@@ -327,6 +328,39 @@ def test_list_shows_a_dash_for_what_is_unknown(tmp_path: Path) -> None:
     assert row[:5] == ["us-east-2", "X86_64", "0.04048", "0.004445", "\u2013"]
 
 
+@pytest.mark.parametrize(("columns", "titles"), [(40, 4), (71, 4), (72, 7)])
+def test_list_on_a_narrow_terminal(
+    columns: int, titles: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = tmp_path / "fargate-prices.json"
+    amounts = {"vcpu_hour": "0.01517", "gb_hour": "0.001659", "storage_gb_hour": None}
+    row = {"region": "ap-northeast-1", "architecture": "X86_64", "spot": True, **amounts}
+    own.write_text(json.dumps({"prices": [{**row, "source": "a bill", "read": "2026-01-02"}]}))
+    (tmp_path / "fargate.toml").write_text(MINIMAL)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    done = prices("--config", str(tmp_path / "fargate.toml"), "prices", "list")
+    head, *rows = done.stdout.splitlines()
+    assert max(map(len, (head, *rows))) <= columns
+    assert len(head.split()) == titles
+    (row_at,) = [n for n, one in enumerate(rows) if "0.01517" in one]
+    assert rows[row_at].split()[:2] == ["ap-northeast-1", "X86_64"]
+    assert "Spot" in rows[row_at] + rows[row_at + 1]
+
+
+@pytest.mark.parametrize(
+    ("dollars", "text"),
+    [
+        (0.000823, "0.00082"),
+        (0.0016, "0.0016"),
+        (0.0123, "0.012"),
+        (1.234, "1.23"),
+        (0, "0.000000"),
+    ],
+)
+def test_amounts_have_two_digits_that_say_something(dollars: float, text: str) -> None:
+    assert bills.shown(dollars) == text
+
+
 def test_costs_are_summed_by_project() -> None:
     jobs = [
         ended(project="a/b", cost="0.5"),
@@ -340,9 +374,10 @@ def test_costs_are_summed_by_project() -> None:
         ("c/[red]d", 1, 2.0, 0),
         ("a/b", 3, 0.75, 1),
     ]
-    console = Console(width=80)
-    with console.capture() as capture:
-        console.print(table(found))
-    lines = capture.get().splitlines()
-    assert lines[1].split() == ["c/[red]d", "1", "1m00s", "$2.00", "-"]
-    assert lines[2].split() == ["a/b", "3", "3m00s", "$0.75", "1"]
+    for width, took in ((80, ["1m00s"]), (40, [])):
+        console = Console(width=width)
+        with console.capture() as capture:
+            console.print(table(found, width))
+        lines = capture.get().splitlines()
+        assert lines[1].split() == ["c/[red]d", "1", *took, "$2.00", "-"]
+        assert lines[2].split() == ["a/b", "3", *(["3m00s"] if took else []), "$0.75", "1"]

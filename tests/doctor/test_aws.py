@@ -14,8 +14,8 @@ from rich.console import Console
 
 from doctor.relay import Answer
 from fargate_driver.doctor import access, aws, render
-from fargate_driver.doctor.finding import Status
-from fargate_driver.doctor.plan import play
+from fargate_driver.doctor.finding import Status, wrong
+from fargate_driver.doctor.plan import Group, play
 from front_calls import flags
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def _other_port(patient: Patient) -> None:
             "region",
             'set [Fargate] Region = "eu-west-1"',
         ),
-        (_set("Fargate", "EndpointURL", "http://127.0.0.1:9"), "region", "Could not connect"),
+        (_set("Fargate", "EndpointURL", "http://127.0.0.1:9"), "region", "`fargate local up`"),
         (_set("Fargate", "Subnet", "subnet-0abc"), "subnets", "'subnet-0abc' does not exist"),
         (_set("Fargate", "SecurityGroup", "sg-0abc"), "security-groups", "does not exist"),
         (_answer("DescribeSubnets", _full), "subnets", "no free address is left in subnet-"),
@@ -409,3 +409,19 @@ def test_credentials_that_are_not_there(
     wrong = patient.wrong()
     assert list(wrong) == ["credentials"], wrong
     assert says in wrong["credentials"]
+    groups = [one.title for one in play(flags(config=str(patient.config)), None, run=False)]
+    assert "Cluster" in groups
+    assert "Image mode" not in groups  # it is off
+
+
+@pytest.mark.parametrize("width", [40, 63, 64])
+def test_findings_on_terminals_of_any_width(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    found = wrong("ecs:RegisterTaskDefinition", "not allowed to role manager", "allow it")
+    render.show(Group("Rights", [found]), Console(width=width, highlight=False))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= width
+    assert [line.strip() for line in lines if "not allowed" in line] == (
+        ["not allowed to role manager"]
+        if width < 64
+        else ["✗ ecs:RegisterTaskDefinition    not allowed to role manager"]
+    )

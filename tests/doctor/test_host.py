@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from fargate_driver.doctor.plan import play
 from fargate_driver.ecs.target import Target
 from fargate_driver.owner import owner_of_this_call
 from fargate_driver.settings import file
+from fargate_driver.ssh import session
 from fargate_driver.ssh.environment import ENVIRONMENT
 from front_calls import fargate, flags
 from local_fargate import FARGATE, until
@@ -327,6 +329,28 @@ def test_run_that_is_cancelled(patient: Patient) -> None:
     assert doctor.returncode == 1
     assert "cancelled" in stdout
     assert list(patient.directory.glob("fargate-doctor-*")) == []
+    assert list((patient.directory / "records").glob("[0-9]*")) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/tmp/script"), "device (/tmp/script)"),
+        (ZeroDivisionError("odd"), "internal error: ZeroDivisionError: odd"),
+    ],
+)
+def test_run_that_fails_anyhow_stops_its_task(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        assert patient.fargate.alive()
+        raise error
+
+    monkeypatch.setattr(session, "run_script", fails)
+    patient.write()
+    run = list(play(flags(config=str(patient.config)), None, run=True))[-1].findings[0]
+    assert (run.check, run.status) == ("run", Status.WRONG)
+    assert told in run.found
     assert list((patient.directory / "records").glob("[0-9]*")) == []
 
 

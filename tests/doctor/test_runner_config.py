@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import resource
 import shutil
 import subprocess
@@ -264,13 +265,21 @@ def test_limits_of_the_gitlab_runner_that_runs(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "processes", "status"),
+    ("files", "processes", "memory", "mend"),
     [
-        (1024, None, Status.WRONG),
-        (4096, 500, Status.WRONG),
-        (4096, 4915, Status.OK),
-        (None, None, Status.OK),
+        (1024, None, 8000, "LimitNOFILE=1100"),
+        (4096, 500, 8000, "TasksMax=850"),
+        (4096, 4915, 1921, "concurrent = 27 at most"),
+        (4096, 4915, 6300, ""),
+        (None, None, 8000, ""),
     ],
 )
-def test_limits(files: int | None, processes: int | None, status: Status) -> None:
-    assert runner_limits.judge(100, files, processes).status is status
+def test_limits(files: int | None, processes: int | None, memory: int, mend: str) -> None:
+    found = runner_limits.judge(100, files, processes, memory)
+    assert mend in found.mend
+    assert found.status is (Status.WRONG if mend else Status.OK)
+
+
+def test_the_memory_of_this_host_is_seen() -> None:
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 100 < runner_limits._memory(Path("/proc/self")) <= 2 * pages // 2**20

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from local_fargate import LocalFargate
 
 CALLS = "fargate_aws_calls_total"
+STARTS = "fargate_starts_total"
 
 
 def samples(text_file: Path, name: str) -> list[tuple[dict[str, str], float]]:
@@ -168,6 +172,37 @@ def test_a_job_whose_end_fails_is_counted_once(fargate: LocalFargate, tmp_path: 
     calls = {tuple(labels.values()): n for labels, n in samples(text_file, CALLS)}
     assert (calls["StopTask", "AccessDeniedException"], calls["StopTask", "ok"]) == (1, 1)
     assert (calls["ListTasks", "ThrottlingException"], calls["ListTasks", "ok"]) == (1, 1)
+
+
+def test_starts_that_were_killed_and_what_they_left(fargate: LocalFargate, tmp_path: Path) -> None:
+    text_file = tmp_path / "fargate.prom"
+    command = [*FARGATE, "--config", str(fargate.config), "reap"]
+    until(lambda: not fargate.alive())  # those of earlier tests take a moment to stop
+    with configured(fargate, text_file):
+        jobs = [JobCalls(tmp_path / f"job{n}", fargate.config, n) for n in (4003, 4004, 4005)]
+        fargate.faults({"operation": "RunTask", "hang": 60, "lose_answer": True, "times": 2})
+        for alive, job in enumerate(jobs[:2]):
+            with job.start("prepare") as process:
+                until(partial(_more_alive, fargate, alive))
+                os.killpg(process.pid, signal.SIGKILL)
+        denied = {"operation": "StopTask", "error": "AccessDeniedException", "times": 99}
+        fargate.faults({"task": {"stop_at": "PENDING"}}, denied)
+        assert jobs[2].call("prepare").returncode == 2
+        fargate.faults()
+        assert jobs[0].call("cleanup", CI_JOB_STATUS="running").returncode == 0
+        for job in jobs[1:]:
+            shutil.rmtree(job.temporary)
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        assert said.stdout.count("ended job 400") == 2
+    starts = {tuple(labels.values()): n for labels, n in samples(text_file, STARTS)}
+    assert starts == {("failed", "killed"): 2, ("failed", "manager-denied"): 1}
+    assert samples(text_file, "fargate_jobs_total") == []
+    assert samples(text_file, "fargate_orphans_reaped_total") == [({}, 2)]
+    until(lambda: not fargate.alive())
+
+
+def _more_alive(fargate: LocalFargate, n: int) -> bool:
+    return len(fargate.alive()) > n
 
 
 def test_a_textfile_that_can_not_be_written_is_told_once(

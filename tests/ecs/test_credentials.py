@@ -122,7 +122,7 @@ def test_a_task_is_stopped_although_sts_fails_for_a_moment(peer: Peer, ecs: Ecs)
 
 
 def test_sts_is_asked_once_a_try_and_for_as_long_as_ecs(peer: Peer, ecs: Ecs) -> None:
-    ecs._deadline = 1  # long ago
+    ecs.deadline = 1  # long ago
     peer.faults = [FAULTS["busy"]]
     with pytest.raises(EcsError):
         ecs.stop_task(ARN, "stopCode")
@@ -136,7 +136,7 @@ def test_sts_is_asked_once_a_try_and_for_as_long_as_ecs(peer: Peer, ecs: Ecs) ->
 
 @pytest.mark.parametrize("ecs", ["profile"], indirect=True)
 def test_what_sts_says_at_last_is_told(peer: Peer, ecs: Ecs) -> None:
-    ecs._deadline = 1  # long ago
+    ecs.deadline = 1  # long ago
     peer.faults = [FAULTS["blocked"], (403, DENIED)]
     with pytest.raises(EcsError, match="none of AWS's: HTTP 403 without an error code") as e:
         ecs.run_task({"taskDefinition": "ci"})

@@ -124,6 +124,12 @@ def processes_of(marker: str) -> list[int]:
     return found
 
 
+def told(directory: Path) -> str:
+    """What one life says on stderr."""
+    left = f"{directory} keeps its configuration; its tasks and the jobs' history are gone"
+    return f"runtime: sleeping\nfargate: ended: {left}\n"
+
+
 def test_a_whole_life(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "fargate"
     with up("--dir", directory) as here:
@@ -149,7 +155,7 @@ def test_a_whole_life(tmp_path: Path) -> None:
         assert processes_of(marker)
         code, errors = here.end()
     assert code == 0
-    assert errors == "runtime: sleeping\n"
+    assert errors == told(directory)
     assert not processes_of(marker)
     assert [path.name for path in directory.iterdir()] == ["fargate.toml"]
     assert stat.S_IMODE((directory / "fargate.toml").stat().st_mode) == 0o600
@@ -173,7 +179,7 @@ def test_a_runtime_that_runs_images(tmp_path: Path) -> None:
 def test_other_signals_end_it_too(tmp_path: Path, number: int) -> None:
     with up("--dir", tmp_path) as here:
         here.run()
-        assert here.end(number) == (0, "runtime: sleeping\n")
+        assert here.end(number) == (0, told(tmp_path))
 
 
 def test_a_task_in_its_grace_and_a_hanging_call_do_not_delay_the_end(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -198,3 +199,19 @@ def test_without_sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(RuntimeUnavailableError, match="apt-get install openssh-server"):
         asyncio.run(choose("auto", tmp_path, print))
+
+
+_IN_A_CHROOT = """
+import os, sys
+from fargate_driver.local.runtimes.inside import kernel
+os.chroot(sys.argv[1])
+kernel.make_mounts_private()
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change its root")
+def test_a_chroot_is_told_as_the_cause(tmp_path: Path) -> None:
+    words = ["unshare", "--mount", sys.executable, "-c", _IN_A_CHROOT, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert "make mounts private: / is no mount point, as in a chroot" in done.stderr

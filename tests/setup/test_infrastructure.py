@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 import tomllib
 import warnings
 from collections import Counter
@@ -18,9 +19,15 @@ import hcl2
 import pytest
 
 from fargate_driver import settings
+from fargate_driver.cli import main
+from fargate_driver.commands import reap as reap_command
+from fargate_driver.ecs import launch
+from fargate_driver.ecs.client import Ecs
+from fargate_driver.ecs.target import Target
 from fargate_driver.setup import infrastructure, policy
 from front_calls import flags
 from init_calls import MADE, made
+from local_fargate import LocalFargate, local_fargate, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,9 +188,21 @@ STUBS = {
 }
 
 
+@pytest.fixture(scope="module")
+def fargate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFargate]:
+    with local_fargate(tmp_path_factory.mktemp("fargate"), runtime="process") as running:
+        yield running
+
+
 @pytest.mark.parametrize("manager", ["ec2", "fargate"])
-def test_the_managers_script_writes_what_init_writes(manager: str, tmp_path: Path) -> None:
-    plan = made(manager)
+def test_the_managers_script_writes_what_init_writes(
+    manager: str,
+    fargate: LocalFargate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = made(manager, cluster="default", endpoint_url=fargate.url)
     script, same = scripts_of(plan)
     assert script == same
     programs = tmp_path / "stubs"
@@ -214,4 +233,58 @@ def test_the_managers_script_writes_what_init_writes(manager: str, tmp_path: Pat
     loaded = settings.load(flags(config=str(config / "fargate.toml")))
     assert loaded.warnings == []
     assert loaded.settings.fargate.security_groups == ("sg-0abc",)
-    assert loaded.settings.task_metadata.manager == "gitlab-ci"
+    metadata = loaded.settings.task_metadata
+    assert metadata.manager == "default"
+    # What a manager before it left is ended, before the first job.
+    assert metadata.directory.stat().st_mode & 0o777 == 0o700
+    network = {"subnets": ["subnet-0abc"], "securityGroups": ["sg-0abc"]}
+    request = {
+        "taskDefinition": "ci-coordinator",
+        "networkConfiguration": {"awsvpcConfiguration": network},
+        "startedBy": launch.started_by(metadata),
+    }
+    ecs = Ecs(Target(MADE["region"], "default", fargate.url), deadline=time.monotonic() + 30)
+    arn = ecs.run_task({"cluster": "default", "clientToken": manager, **request})["taskArn"]
+    monkeypatch.setattr(reap_command, "_YOUNG", -60.0)
+    assert main(["--config", str(config / "fargate.toml"), "reap"]) == 0
+    assert f"stopped {arn}: this manager has no record" in capsys.readouterr().out
+    until(lambda: not fargate.alive())
+
+
+@pytest.mark.parametrize(
+    ("limit", "instance", "size"),
+    [
+        (1, "t3.small", (512, 1024)),
+        (25, "t3.small", (512, 2048)),
+        (50, "t3.medium", (512, 4096)),
+        (200, "t3.xlarge", (2048, 14336)),
+        (10_000, "r5.24xlarge", None),
+    ],
+)
+def test_a_manager_has_the_memory_to_start_its_jobs(
+    limit: int, instance: str, size: tuple[int, int] | None
+) -> None:
+    plan = made("ec2", limit=str(limit))
+    resources = cfnlint.decode.cfn_yaml.loads(infrastructure.cloudformation(plan))["Resources"]
+    template = resources["ManagerTemplate"]["Properties"]["LaunchTemplateData"]
+    assert template["InstanceType"] == instance
+    assert f'instance_type = "{instance}"' in infrastructure.terraform(plan)
+    if size is None:
+        with pytest.raises(ValueError, match=r"--limit: no task .* allowed: up to 1838, or"):
+            made("fargate", limit=str(limit))
+        assert made("fargate", limit="1838")
+        return
+    plan = made("fargate", limit=str(limit))
+    resources = cfnlint.decode.cfn_yaml.loads(infrastructure.cloudformation(plan))["Resources"]
+    definition = resources["ManagerDefinition"]["Properties"]
+    assert (int(definition["Cpu"]), int(definition["Memory"])) == size
+    module = infrastructure.terraform(plan)
+    assert all(re.search(rf"(cpu|memory) += {number}\n", module) for number in size)
+
+
+def test_a_deployment_changes_what_init_was_told() -> None:
+    """`aws cloudformation deploy` keeps the values of parameters, whatever their new defaults."""
+    template = cfnlint.decode.cfn_yaml.loads(infrastructure.cloudformation(made("ec2")))
+    assert [*template["Parameters"]] == ["ManagerImageId"]
+    for script in scripts_of(made("ec2", runner_version="18.4.0")):
+        assert "/gitlab-runner-downloads/v18.4.0/binaries/" in script

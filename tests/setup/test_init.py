@@ -89,6 +89,24 @@ def test_asked_until_the_answers_are_right(tmp_path: Path) -> None:
     assert loaded.settings.images.enabled
 
 
+def test_an_answer_that_is_needed_is_asked_for(tmp_path: Path) -> None:
+    done = init(tmp_path / "out", typed="eu-central-1\n\n \n1\n")
+    said = [line for line in done.stdout.split("Error: ") if "allowed: the 12 digits" in line]
+    assert [line.startswith("an answer is needed; allowed: ") for line in said] == [1, 1, 0]
+
+
+def test_all_that_is_missing_is_named_at_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    assert application(flags(), words(tmp_path / "out", spot="no")) == 2
+    lines = capfd.readouterr().err.removeprefix("fargate: ").split("; ")[:-1]
+    missing = ["region", "account", "vpc", "subnets", "token-secret", "driver-package"]
+    assert [line.partition(" is needed: ")[0] for line in lines] == [f"--{one}" for one in missing]
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_end_of_input_writes_nothing(tmp_path: Path) -> None:
     done = init(tmp_path / "out", typed="eu-central-1\n")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

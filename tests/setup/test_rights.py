@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 import recorded_calls
 from fargate_driver.setup.policy import Features
 from front_calls import MINIMAL
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BASE = Features()
 ALONE = [Features(**{name: True}) for name in Features._fields if name != "prune"]
@@ -43,3 +45,58 @@ def test_calls_are_known_by_what_their_configuration_needs(tmp_path: Path) -> No
     assert found == {Features(tags=True, wide_reap=True): {"ListTasks"}}
     config.write_text("nonsense")
     assert recorded_calls.mark(config) == {}
+
+
+FAILS_ONCE = """
+from pathlib import Path
+
+import recorded_calls
+from fargate_driver.setup.policy import Features
+
+OPERATIONS = {names}
+
+
+def test_calls():
+    mark = "features-" + "0" * len(Features._fields)
+    recorded_calls.keep([{{"source": mark, "operation": name}} for name in OPERATIONS])
+
+
+def test_on_a_busy_machine():
+    again = Path("again")
+    assert again.exists() or again.touch()
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "ends", "says"),
+    [
+        (["StopTask"], [1, 10], "every job allows what nothing called: DescribeTasks, RunTask"),
+        (["StopTask", "ListTasks"], [10], "every job does not allow ListTasks"),
+    ],
+)
+def test_tests_that_were_tried_again_are_compared_with_those_before(
+    tmp_path: Path, names: list[str], ends: list[int], says: str
+) -> None:
+    """As scripts/test has it: one directory of records for both sessions."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = .\n")
+    (tmp_path / "test_it.py").write_text(FAILS_ONCE.format(names=names))
+    (tmp_path / "records").mkdir()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        "PYTHONPATH": str(Path(recorded_calls.__file__).parent),
+        "FARGATE_TEST_RECORDED_CALLS": str(tmp_path / "records"),
+    }
+    found = []
+    for words in ([], ["--last-failed"])[: len(ends)]:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "recorded_calls", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        found.append(done.returncode)
+    assert found == ends, done.stdout
+    assert says in done.stdout

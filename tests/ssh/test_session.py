@@ -82,6 +82,25 @@ def test_background_processes_neither_delay_the_end_nor_die_of_it(shells: Stages
     assert all(alive(pid) for pid in pids)
 
 
+# A log on the side, lines with the time, a service's last words: all is written after the script.
+@pytest.mark.parametrize(
+    "script",
+    [
+        'mkfifo p; (while read -r l; do echo "t $l"; done) <p & exec >p 2>&1; rm p\n',
+        "mkfifo p; tee log <p & exec >p 2>&1; rm p\n",
+        "(sleep 0.5; echo end) & exec >/dev/null\n",
+        "(sleep 0.5; echo end >&2) & exec >/dev/null\n",
+    ],
+)
+def test_last_words_of_what_a_script_leaves_behind_arrive(shells: Stages, script: str) -> None:
+    counting = "n=0; while [ $n -lt 200 ]; do n=$((n + 1)); echo line $n; done; echo end"
+    run = shells.run(f"cd {shells.task.directory}\n{script}{counting}; exit 3")
+    assert run.outcome.code == 3
+    assert (run.stdout + run.stderr).endswith(b"end\n")
+    if "p" in script.split()[:2]:
+        assert run.stdout.count(b"line") == 200
+
+
 def test_stages_that_leave_holders_do_not_use_up_the_sessions(shells: Stages) -> None:
     for _ in range(30):
         run = shells.run("sleep 300 & echo stage")

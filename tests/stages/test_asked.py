@@ -48,18 +48,23 @@ def ecs(shared: LocalFargate) -> Ecs:
         cpu="1024",
         memory="2048",
         containerDefinitions=LIMITED,
+        runtimePlatform={"cpuArchitecture": "ARM64"},
+        tags=[{"key": "team", "value": "ci"}, {"key": "stage", "value": "base"}],
     )
     return Ecs(target, deadline=time.monotonic() + 60)
 
 
-def request(ecs: Ecs, folder: Path, *, image: bool, **size: str) -> dict[str, Any]:
+def request(
+    ecs: Ecs, folder: Path, *, image: bool | dict[str, Any], fargate: str = "", **size: str
+) -> dict[str, Any]:
     """RunTask's parameters for a job that chooses a size."""
     env = job_environment(
         folder,
-        image="python:3.13" if image else None,
+        image={True: "python:3.13", False: None}[image] if isinstance(image, bool) else image,
         expanded={f"FARGATE_{key}": value for key, value in size.items()},
     )
     text = MINIMAL.replace('"ci-coordinator"', '"limited"').replace("/var/lib", str(folder))
+    text = text.replace("[TaskM", f"{fargate}\n[TaskM")
     text += ALLOW + (f'{IMAGES}BaseTaskDefinition = "limited"\n' if image else "")
     path = folder / "fargate.toml"
     path.write_text(text)
@@ -166,3 +171,30 @@ def test_a_task_definition_that_cannot_be_read_is_used_all_the_same(
     before = len(fargate.calls())
     request(ecs, tmp_path, image=False)
     assert len(fargate.calls()) == before
+
+
+def test_the_bases_tags_go_to_the_task_alone(
+    ecs: Ecs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A right to tag task definitions is in no policy, and nobody may give tags of AWS's own."""
+    describe = ecs.describe_task_definition
+
+    def with_awss(name: str, *, tags: bool = False) -> tuple[dict[str, Any], list[dict[str, str]]]:
+        content, found = describe(name, tags=tags)
+        return content, [*found, {"key": "aws:cloudformation:stack-name", "value": "ci"}]
+
+    monkeypatch.setattr(ecs, "describe_task_definition", with_awss)
+    tags = 'PropagateTags = true\nTags = {stage = "own"}'
+    made = request(ecs, tmp_path, image=True, fargate=tags)
+    assert {tag["key"]: tag["value"] for tag in made["tags"]} == {"team": "ci", "stage": "own"}
+    assert describe(made["taskDefinition"], tags=True)[1] == []
+
+
+def test_a_platform_is_judged_by_what_the_base_has(ecs: Ecs, tmp_path: Path) -> None:
+    def image(platform: str) -> dict[str, Any]:
+        return {"name": "python:3.13", "executor_opts": {"docker": {"platform": platform}}}
+
+    made = request(ecs, tmp_path, image=image("linux/arm64"))
+    assert made["taskDefinition"]
+    with pytest.raises(JobConfigurationError, match="platform: 'X86_64' can't be chosen"):
+        request(ecs, tmp_path, image=image("linux/amd64"))

@@ -14,12 +14,14 @@ import pytest
 
 import recorded_calls
 from driver_calls import JobCalls
-from fargate_driver import host, moment
+from fargate_driver import host, jobs, moment
 from fargate_driver.cli import main
 from fargate_driver.commands import reap as reap_command
+from fargate_driver.ecs.client import Ecs
+from fargate_driver.ecs.target import Target
 from fargate_driver.moment import Moment
 from fargate_driver.owner import Owner, owner_of_this_call, why_over
-from local_fargate import FARGATE, LocalFargate, until
+from local_fargate import FARGATE, LocalFargate, processes_in, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,6 +227,40 @@ def test_where_another_may_go_by_the_same_name_no_record_is_missed(
     assert (asked, said != "", "set [TaskMetadata] Manager" in said) == (
         (1, False, False) if known else (0, True, True)
     )
+
+
+def test_a_job_that_runs_without_its_record_is_left_alone(
+    fargate: LocalFargate, tmp_path: Path
+) -> None:
+    job = new_job(fargate, tmp_path)
+    assert job.call("prepare").returncode == 0
+    number = job.environment["CUSTOM_ENV_CI_JOB_ID"]
+    (directory,) = (fargate.directory / "fargate-local" / "jobs").glob(f"{number}-*")
+    (directory / "record.json").unlink()
+    rule = {"operation": "ListTasks", "error": "AccessDeniedException", "message": "no"}
+    fargate.faults({**rule, "times": 3})
+
+    def reaped() -> str:
+        os.utime(directory, (0, 0))  # no stage has begun or ended for long
+        said = reap(fargate)
+        assert said.returncode == 2
+        return said.stderr
+
+    left = f"passed over: {directory}: the job's record was removed, but the job still runs"
+    assert reaped().startswith(left)
+    assert job.call("run", job.script("exit 0"), "build_script").returncode == 0
+    for pid in processes_in(directory):
+        os.kill(pid, signal.SIGKILL)
+    stage = jobs.Running(str(directory))
+    stage.begin("0")
+    assert reaped().startswith(left)
+    stage.over()
+    assert "could not end" in reaped()
+    assert not directory.exists()
+    for task in fargate.alive():
+        Ecs(Target("us-east-1", "default", fargate.url), deadline=0).stop_task(
+            task["taskArn"], "over"
+        )
 
 
 DAY = 86400.0

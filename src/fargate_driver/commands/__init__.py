@@ -37,6 +37,11 @@ COMMANDS = {
     "completion": ("completion", "completion", "Print the completion of a shell: bash, zsh, fish."),
 }
 
+_ELSEWHERE = {
+    "costs": " See `fargate jobs --cost`",
+    "metrics": " See [Metrics] TextFile in docs/monitoring",
+}
+"""What is no command, and yet there."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 EPILOG = """\b
@@ -73,7 +78,7 @@ class Application(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             close = get_close_matches(args[0][:60], COMMANDS, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = _ELSEWHERE.get(args[0]) or (f" Did you mean {close[0]!r}?" if close else "")
             raise click.UsageError(f"{error.message}{hint}", ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

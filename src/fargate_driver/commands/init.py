@@ -11,6 +11,7 @@ import click
 
 from fargate_driver.errors import DriverError
 from fargate_driver.setup import files, next_steps
+from fargate_driver.setup.question import NeededError
 from fargate_driver.setup.questions import QUESTIONS, answer
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def init(*, directory: Path, yes: bool, force: bool, **given: str | None) -> Non
 def _default(question: Question, default: str | None) -> Any:
     """Take the default: nobody is there to ask."""
     if default is None:
-        raise ValueError(f"{question.flag} is needed: {question.text}")
+        raise NeededError(f"{question.flag} is needed: {question.text}")
     try:
         return question.read(default)
     except ValueError as error:
@@ -80,10 +81,15 @@ def _ask(question: Question, default: str | None) -> Any:
         try:
             return question.read(text.strip())
         except ValueError as error:
-            raise click.UsageError(str(error)) from None
+            allowed = str(error).partition("; ")[2] or str(error)
+            said = str(error) if text.strip() else f"an answer is needed; {allowed}"
+            raise click.UsageError(said) from None
 
     try:
-        return click.prompt(question.text, default, value_proc=read, show_default=bool(default))
+        # Without a default click would ask again in silence.
+        return click.prompt(
+            question.text, default or "", value_proc=read, show_default=bool(default)
+        )
     except click.Abort:
         if sys.stdin.isatty():
             raise

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from fargate_driver.history import Entry
 
+_WIDE = 60
+"""Columns of a terminal from which on there is room for how long the jobs took."""
 _LONGEST = 200
 """Characters of a project's name that are shown."""
 
@@ -67,20 +69,23 @@ def cost_of(entry: Entry) -> float | None:
         return None
 
 
-def table(costs: Iterable[Costs]) -> Table:
+def table(costs: Iterable[Costs], width: int) -> Table:
     """Draw the sums.
 
     Args:
         costs: of each project.
+        width: the terminal's, in columns.
     """
+    wide = width >= _WIDE
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     drawn.add_column("PROJECT", overflow="fold")
-    for title in ("JOBS", "TIME", "COST", "UNKNOWN"):
+    for title in ("JOBS", *(["TIME"] if wide else []), "COST", "UNKNOWN"):
         drawn.add_column(title, justify="right", no_wrap=True)
     for one in costs:
         project = Text(one_line(one.project, _LONGEST))
         # A sum of nothing that is known is no price.
         known = one.dollars or not one.unknown
         money = f"${shown(one.dollars)}" if known else "-"
-        drawn.add_row(project, str(one.jobs), duration(one.seconds), money, str(one.unknown or "-"))
+        time = [duration(one.seconds)] if wide else []
+        drawn.add_row(project, str(one.jobs), *time, money, str(one.unknown or "-"))
     return drawn

@@ -58,7 +58,7 @@ def jobs(flags: Flags, watch: bool, as_json: bool, cost: bool) -> None:
     console = Console(highlight=False)
     if cost:
         everyone = [*(one.entry for one in found.running), *found.ended]
-        console.print(job_costs.table(job_costs.by_project(everyone)))
+        console.print(job_costs.table(job_costs.by_project(everyone), console.width))
     elif as_json:
         click.echo(json.dumps(_plain(found), indent=2))
     else:

@@ -13,6 +13,7 @@ import click
 
 from fargate_driver.commands.group import Group
 from fargate_driver.commands.image import image
+from fargate_driver.console import say
 
 if TYPE_CHECKING:
     from fargate_driver.local.embedded import Options
@@ -112,8 +113,8 @@ def up(
         asyncio.run(_serve(options))
     except StartError as error:
         raise _StartFailedError(str(error)) from None
-    except asyncio.CancelledError:
-        pass  # a signal, which is how this command ends
+    except asyncio.CancelledError:  # a signal, which is how this command ends
+        say(f"ended: {directory} keeps its configuration; its tasks and the jobs' history are gone")
 
 
 def _read_rules(path: Path) -> Any:

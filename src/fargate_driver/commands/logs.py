@@ -40,16 +40,16 @@ _HARMFUL = re.compile(r"(\x1b\[[0-9;]{0,40}m|\t)|[\x00-\x1f\x7f-\x9f]")
     epilog="\b\nExamples:\n  fargate --config /etc/gitlab-runner/fargate.toml logs 1001\n"
     "  fargate --config /etc/gitlab-runner/fargate.toml logs 1001 --follow\n",
 )
-@click.argument("job", shell_complete=all_jobs)
+@click.argument("job", required=False, shell_complete=all_jobs)
 @click.option("--follow", is_flag=True, help="Go on until the job is over, or Ctrl-C.")
 @click.pass_obj
-def logs(flags: Flags, job: str, follow: bool) -> int:
+def logs(flags: Flags, job: str | None, follow: bool) -> int:
     """Show the last lines that the container of JOB wrote to CloudWatch Logs.
 
-    JOB is the number of a job that runs or ran on this host, or the beginning of its task's id. The
-    task definition must say `awslogs` for that container. It is the log of the container itself,
-    not of the job's script, which is GitLab's. Needs the rights ecs:DescribeTaskDefinition and
-    logs:GetLogEvents.
+    JOB is the number of a job that runs or ran on this host, or the beginning of its task's id;
+    where one job runs alone, it need not be named. The task definition must say `awslogs` for that
+    container. It is the log of the container itself, not of the job's script, which is GitLab's.
+    Needs the rights ecs:DescribeTaskDefinition and logs:GetLogEvents.
     """
     directory = str(settings.load(flags).settings.task_metadata.directory)
     entry = _entry(job_list.own_jobs(directory), job)
@@ -62,7 +62,14 @@ def logs(flags: Flags, job: str, follow: bool) -> int:
     return 0
 
 
-def _entry(found: Jobs, wanted: str) -> Entry:
+def _entry(found: Jobs, wanted: str | None) -> Entry:
+    entry = job_list.choose(found.running, None).entry if wanted is None else _named(found, wanted)
+    if not entry.task_arn:
+        raise DriverError(f"job {entry.job} has no task")
+    return entry
+
+
+def _named(found: Jobs, wanted: str) -> Entry:
     running = job_list.choose_entries([one.entry for one in found.running], wanted)
     # Of several tries of a job the last one counts.
     matching = running or job_list.choose_entries(found.ended, wanted)[-1:]
@@ -72,8 +79,6 @@ def _entry(found: Jobs, wanted: str) -> Entry:
     if len(matching) > 1:
         names = job_list.named(matching)
         raise DriverError(f"more than one running job is meant by {wanted!r}: {names}")
-    if not matching[0].task_arn:
-        raise DriverError(f"job {matching[0].job} has no task")
     return matching[0]
 
 

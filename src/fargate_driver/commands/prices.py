@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from fargate_driver.flags import Flags
 
+_WIDE = 72
+"""Columns of a terminal that all of a price has room in; a narrower one shows what jobs cost."""
+
 
 @click.group(
     "prices",
@@ -41,20 +44,27 @@ def prices() -> None:
 def list_(flags: Flags) -> None:
     """Show the prices that jobs are told, in US dollars per hour.
 
+    Storage, and when a price was read, take 72 columns.
+
     Without a configuration these are the prices that the driver has with it.
     """
     own = None
     with contextlib.suppress(settings.NoConfigurationError):
         own = settings.load(flags).settings.costs.price_file
     known = price_files.known(own)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("REGION", "ARCHITECTURE", "VCPU", "GB", "STORAGE GB", "READ"):
-        table.add_column(title, overflow="fold")
+    console = Console(highlight=False)
+    wide = console.width >= _WIDE
+    table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0), header_style="dim")
+    for title in ("REGION", "ARCH", "VCPU", "GB", *(("STORAGE GB", "READ") if wide else ())):
+        # Of words, "Spot" has the second line where there is no room for it.
+        table.add_column(title, no_wrap=title != "ARCH", overflow="fold")
     for price in sorted(known.values()):
         kind = f"{price.architecture}{' Spot' if price.spot else ''}"
-        amounts = (price.vcpu_hour, price.gb_hour, price.storage_gb_hour)
-        table.add_row(price.region, kind, *(_shown(amount) for amount in amounts), price.read)
-    Console(highlight=False).print(table)
+        amounts = (price.vcpu_hour, price.gb_hour, *((price.storage_gb_hour,) if wide else ()))
+        table.add_row(
+            price.region, kind, *(_shown(one) for one in amounts), *((price.read,) if wide else ())
+        )
+    console.print(table)
 
 
 @prices.command(

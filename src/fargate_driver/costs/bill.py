@@ -76,9 +76,8 @@ def load(directory: str) -> Bill | None:
 
 def shown(dollars: float) -> str:
     """US dollars with two digits that say something, cents at least: `1.23`, `0.0012`."""
-    if dollars >= 0.1:
-        return f"{dollars:.2f}"
-    return f"{dollars:.4f}" if dollars >= 0.001 else f"{dollars:.6f}"
+    decimals = next((n for n in range(2, 6) if dollars >= 10.0 ** (1 - n)), 6)
+    return f"{dollars:.{decimals}f}"
 
 
 def duration(seconds: int) -> str:

@@ -11,6 +11,7 @@ from fargate_driver.doctor.aws import PATIENCE, Aws, CallError
 from fargate_driver.doctor.background import begin
 from fargate_driver.doctor.finding import Finding, ok, unchecked, wrong
 from fargate_driver.ecs import launch
+from fargate_driver.ecs.endpoint import is_loopback
 from fargate_driver.errors import DriverError
 
 if TYPE_CHECKING:
@@ -187,8 +188,11 @@ def _region(aws: Aws, config: Settings, access: Access) -> Finding:
     if unreachable:
         access.blocked = f"{place} can't be reached"
         mend = (
-            "the manager needs a way to ECS's endpoint (NAT, or VPC endpoints for ecs and, with"
-            " public addresses, ec2), HTTPS_PROXY where there is a proxy, and a right EndpointURL"
+            "see whether `fargate local up` still runs, and at that port"
+            if is_loopback(aws.target.endpoint_url)
+            else "the manager needs a way to ECS's endpoint (NAT, or VPC endpoints for ecs and,"
+            " with public addresses, ec2), HTTPS_PROXY where there is a proxy, and a right"
+            " EndpointURL"
         )
         return wrong("region", str(access.tasks), mend)
     return ok("region", f"{region}; ECS answers" + (f" at {place}" if place != "AWS" else ""))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Look = Callable[[], Iterable[Finding]]
 
 _MEND = "every key is in docs/configuration.md"
+_IMAGES = "Image mode"
 _PASSED_OVER = "skipped"
 _HARMLESS = {"leftovers", "log-file", "price-file", "text-file"}
 """Checks without which a task starts all the same."""
@@ -109,10 +110,12 @@ def _host(config: Settings, path: str) -> Iterator[Finding]:
 
 def _of_aws(reach: access.Access, config: Settings) -> Iterator[Group]:
     """All that is asked of AWS, side by side."""
-    titles = ("Cluster", "Task definition", "Image mode", "Network", "Rights")
+    titles = ("Cluster", "Task definition", _IMAGES, "Network", "Rights")
     aws = reach.aws
     if aws is None:
-        yield from (Group(title, [unchecked("all", reach.blocked)]) for title in titles)
+        for title in titles:
+            if title != _IMAGES or config.images.enabled:
+                yield Group(title, [unchecked("all", reach.blocked)])
         return
     describing = begin(lambda: definition.describe(aws, config.images.base_task_definition or ""))
     described = definition.describe(aws, config.fargate.task_definition)

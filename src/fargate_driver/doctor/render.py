@@ -26,6 +26,8 @@ _MARKS = {
 _PLAIN = {"✓": "+", "✗": "X", "\u2013": "-"}
 """For terminals that can't show them."""
 _WIDEST_NAME = 29
+_BESIDE = 64
+"""Columns of a terminal from which on there is room for what was found beside the check's name."""
 
 
 def show(group: Group, console: Console) -> None:
@@ -35,15 +37,21 @@ def show(group: Group, console: Console) -> None:
         group: What was found.
         console: Where to.
     """
+    beside = console.width >= _BESIDE
     table = Table.grid(padding=(0, 1))
     table.add_column(width=1)
-    table.add_column(width=_WIDEST_NAME, overflow="fold")
+    if beside:
+        table.add_column(width=_WIDEST_NAME, overflow="fold")
     table.add_column(overflow="fold")
     for finding in group.findings:
         mark, style = _MARKS[finding.status]
         if not console.encoding.startswith("utf"):
             mark = _PLAIN[mark]
-        table.add_row(Text(mark, style), finding.check, _words(finding, console.encoding))
+        words = _words(finding, console.encoding)
+        name = [finding.check] if beside else []
+        if not beside:
+            words = Text(f"{finding.check}\n").append_text(words)
+        table.add_row(Text(mark, style), *name, words)
     console.print(Text(group.title, "bold"))
     console.print(Padding(table, (0, 0, 0, 2)))
 

@@ -1,4 +1,4 @@
-"""Whether gitlab-runner's process may have as many files and processes as its jobs need."""
+"""Whether gitlab-runner may have as many files, processes and memory as its jobs need."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from fargate_driver.doctor.finding import Finding, ok, unchecked, wrong
+from fargate_driver.setup import hosts
 
 _NAME = "gitlab-runner"
 _DEFAULT = "/etc/gitlab-runner/config.toml"
@@ -31,18 +32,19 @@ def look(config: Path, concurrent: int) -> Finding:
         why = f"no gitlab-runner with {config} runs here, or another user's: its limits are unseen"
         return unchecked("runner-limits", why)
     try:
-        return judge(concurrent, _files(process), _processes(process))
+        return judge(concurrent, _files(process), _processes(process), _memory(process))
     except OSError as error:
         return unchecked("runner-limits", f"gitlab-runner's limits are unseen: {error.strerror}")
 
 
-def judge(concurrent: int, files: int | None, processes: int | None) -> Finding:
+def judge(concurrent: int, files: int | None, processes: int | None, memory: int) -> Finding:
     """Compare what the jobs need with what may be had.
 
     Args:
         concurrent: How many jobs at once.
         files: How many files gitlab-runner may have open; None for any number.
         processes: How many processes its service may have; None for any number.
+        memory: How much memory there is for it, in MiB.
     """
     need_files = _OWN_FILES + _FILES * concurrent
     need_processes = _OWN_PROCESSES + _PROCESSES * concurrent
@@ -53,7 +55,13 @@ def judge(concurrent: int, files: int | None, processes: int | None) -> Finding:
     if processes is not None and processes < need_processes:
         mend = f"TasksMax={need_processes} in gitlab-runner's systemd unit, or a lower concurrent"
         return wrong("runner-limits", f"{jobs}, but only {processes} processes", mend)
-    return ok("runner-limits", f"{jobs}; {_told(files)} files, {_told(processes)} processes")
+    need = hosts.memory(concurrent)
+    if memory < need:
+        found = f"{jobs}, but only {memory} MiB of memory: {need} are taken where all start at once"
+        fits = hosts.jobs_in(memory)
+        return wrong("runner-limits", found, f"more memory, or concurrent = {fits} at most")
+    limits = f"{_told(files)} files, {_told(processes)} processes, {memory} MiB"
+    return ok("runner-limits", f"{jobs}; {limits}")
 
 
 def _told(limit: int | None) -> str:
@@ -92,10 +100,23 @@ def _files(process: Path) -> int | None:
 
 
 def _processes(process: Path) -> int | None:
-    """The limit of its cgroup, of version 2 (https://docs.kernel.org/admin-guide/cgroup-v2.html)."""
+    """The limit of its cgroup."""
+    return _of_cgroup(process, "pids.max")
+
+
+def _memory(process: Path) -> int:
+    """What the host has, with swap space, or its cgroup may have; in MiB."""
+    found = dict(re.findall(r"^(\w+): +(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE))
+    host = (int(found["MemTotal"]) + int(found.get("SwapTotal", 0))) // 1024
+    most = _of_cgroup(process, "memory.max")
+    return host if most is None else min(host, most // 2**20)
+
+
+def _of_cgroup(process: Path, name: str) -> int | None:
+    """A limit of version 2 (https://docs.kernel.org/admin-guide/cgroup-v2.html)."""
     for line in (process / "cgroup").read_text().splitlines():
         if line.startswith("0::/"):
-            limit = Path("/sys/fs/cgroup", line.removeprefix("0::/"), "pids.max")
+            limit = Path("/sys/fs/cgroup", line.removeprefix("0::/"), name)
             text = limit.read_text().strip() if limit.exists() else "max"
             return None if text == "max" else int(text)
     return None

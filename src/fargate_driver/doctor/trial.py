@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fargate_driver import jobs
 from fargate_driver.doctor.finding import Finding, ok, unchecked, wrong
-from fargate_driver.errors import DriverError
+from fargate_driver.errors import DriverError, explained
 from fargate_driver.gitlab import job
 from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.owner import owner_of_this_call
@@ -41,33 +41,46 @@ def run(config: Settings) -> Finding:
     """
     if not config.fargate.task_definition and not config.images.default_image:
         return unchecked("run", "neither TaskDefinition nor [Images] DefaultImage: nothing to run")
-    with tempfile.TemporaryDirectory(prefix="fargate-doctor-") as folder:
-        env = _environment(Path(folder))
-        this_job = job.load(env)
-        directory = str(config.task_metadata.directory / this_job.key)
-        took: dict[str, float] = {}
-        cancelled = False
-        # A terminal that is closed meanwhile is no reason to leave the task behind.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        try:
-            raise_on_sigterm()
-            try:
-                problem = _use(config, env, directory, took)
-            except DriverError as error:
-                problem = " ".join(str(error).split())
-            ignore_sigterm()
-        except Cancelled:
-            problem, cancelled = "cancelled", True
-        stopping = time.monotonic()
-        try:
-            end_job(directory, "fargate doctor is done with it", hurry=cancelled)
-        except DriverError as error:
-            problem = f"the task may still run: {' '.join(str(error).split())}"
-    took["stop"] = time.monotonic() - stopping
+    took: dict[str, float] = {}
+    try:
+        with tempfile.TemporaryDirectory(prefix="fargate-doctor-") as folder:
+            problem = _start_and_end(config, _environment(Path(folder)), took)
+    except OSError as error:
+        problem = _told(error)
     if problem:
         return wrong("run", problem, "see docs/troubleshooting.md")
     told = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items())
     return ok("run", f"a task started, ran a line and was stopped: {told}")
+
+
+def _start_and_end(config: Settings, env: RunnerEnvironment, took: dict[str, float]) -> str:
+    """Do it all; what was wrong, "" for nothing. However it goes, the task is stopped."""
+    directory = str(config.task_metadata.directory / job.load(env).key)
+    cancelled = False
+    # A terminal that is closed meanwhile is no reason to leave the task behind.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        raise_on_sigterm()
+        try:
+            problem = _use(config, env, directory, took)
+        except Exception as error:  # noqa: BLE001 - a full disk as well
+            problem = _told(error)
+        ignore_sigterm()
+    except Cancelled:
+        problem, cancelled = "cancelled", True
+    stopping = time.monotonic()
+    try:
+        end_job(directory, "fargate doctor is done with it", hurry=cancelled)
+    except Exception as error:  # noqa: BLE001 - it is told with what to do
+        problem = f"the task may still run: {_told(error)}"
+    took["stop"] = time.monotonic() - stopping
+    return problem
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+    return " ".join(str(explained(error, debug=False)).split())
 
 
 def _environment(folder: Path) -> RunnerEnvironment:

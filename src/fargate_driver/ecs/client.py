@@ -40,11 +40,15 @@ class Ecs:
         deadline: until when (time.monotonic) calls that are throttled, or that AWS fails to serve,
             are tried again.
         longest_attempt: seconds that an answer may take.
+
+    Attributes:
+        target: the same.
+        deadline: the same, which whoever makes many calls may move.
     """
 
     def __init__(self, target: Target, *, deadline: float, longest_attempt: float = 60.0) -> None:
         self.target = target
-        self._deadline = deadline
+        self.deadline = deadline
         self._uncertain = False
         """Whether an attempt of the latest call may have had its effect unheard."""
         self._sent = False
@@ -393,7 +397,7 @@ class Ecs:
                 # Calls that go well pay nothing for the diagnosis.
                 from fargate_driver.ecs.explain import Call, explain
 
-                call = Call(operation, begun, self._deadline, self._sent, chosen)
+                call = Call(operation, begun, self.deadline, self._sent, chosen)
                 error, again_until = explain(e, call)
                 CALLS[operation, error.code or "no_answer"] += 1
                 self._uncertain = self._uncertain or not error.refused

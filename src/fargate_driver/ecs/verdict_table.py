@@ -1087,6 +1087,17 @@ ROWS: Final[tuple[Row, ...]] = (
         where=Where.API,
     ),
     Row(
+        "local-unreachable",
+        "nothing answers {operation} at EndpointURL, an address of this machine's own",
+        Fault.CONFIGURATION,
+        "see whether `fargate local up` still runs, and at that port",
+        Retry.WAIT,
+        'Could not connect to the endpoint URL: "http://127.0.0.1:36019/"',
+        "https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-troubleshooting.html",
+        text=r'Could not connect to the endpoint URL: "?https?://(localhost|127\.[0-9.]+|\[::1\])[:/"]',
+        where=Where.API,
+    ),
+    Row(
         "aws-unreachable",
         "AWS could not be reached for {operation}",
         Fault.NETWORK,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from fargate_driver.metrics.results import Results
 
+_KILLED = "killed"
+"""Why a start failed of which nobody has said it."""
+
 
 def started(text_file: Path, directory: str, phases: Mapping[str, float]) -> str:
     """Count a start that went well.
@@ -51,22 +54,24 @@ def not_started(text_file: Path, directory: str, error: BaseException, *, cancel
 
 
 def over(
-    results: Results, directory: str, status: str, *, reaped: bool = False, ended: bool = True
+    results: Results, directory: str, status: str, *, reaped: bool = False, orphan: bool = False
 ) -> str:
-    """Count a job that is over.
+    """Count a job that is over, or a start that was killed.
 
     Args:
         results: what its stages left.
         directory: `[TaskMetadata] Directory`.
         status: CI_JOB_STATUS, "" where unknown.
         reaped: whether nobody cleaned up.
-        ended: whether nothing of it is left; a task that could not be stopped is.
+        orphan: whether it had a task that was ended only now.
     """
     events = Events()
-    if not results.settled:
+    if not results.settled and not results.started:
+        events.count(families.STARTS, "failed", _KILLED)
+    elif not results.settled:
         how = "reaped" if reaped else outcome.of([(s, r) for s, _, r in results.stages], status)
         events.count(families.JOBS, how, results.verdict)
-    if reaped and ended:
+    if orphan:
         events.count(families.REAPED)
     for stage, seconds, _ in results.stages:
         events.observe(families.STAGE, seconds, stage if is_known(stage) else "step")

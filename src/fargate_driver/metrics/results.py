@@ -1,7 +1,8 @@
 """What the stages of a job leave for the metrics, until its end is counted.
 
-prepare makes the file, where metrics are wanted; every run stage adds a line. So run needs neither
-the configuration nor an import, and pays for one attempt to open a file.
+prepare makes the file before it starts a task, where metrics are wanted, and notes when it has
+counted the start; every run stage adds a line. So run needs neither the configuration nor an
+import, and pays for one attempt to open a file.
 """
 
 from __future__ import annotations
@@ -32,6 +33,15 @@ def begin(directory: str, text_file: str) -> None:
     """
     with open(os.path.join(directory, _NAME), "w", encoding="utf-8") as file:
         file.write(f"to\t{text_file}\n")
+
+
+def note_started(directory: str) -> None:
+    """Note that prepare has counted a start that went well.
+
+    Args:
+        directory: the job's directory.
+    """
+    _note(directory, "started\n")
 
 
 def note_stage(directory: str, stage: str, seconds: float, result: str) -> None:
@@ -103,16 +113,18 @@ class Results:
         stages: name, seconds and result of each.
         calls: the stages' calls of AWS: operation, outcome, how many.
         verdict: why the task ended before its job; "" where it didn't, or nobody knows.
+        started: whether prepare has counted the start; where not, it was killed.
         settled: whether the job is counted already.
     """
 
-    __slots__ = ("calls", "settled", "stages", "text_file", "verdict")
+    __slots__ = ("calls", "settled", "stages", "started", "text_file", "verdict")
 
     def __init__(self, text_file: str) -> None:
         self.text_file = text_file
         self.stages: list[tuple[str, float, str]] = []
         self.calls: list[tuple[str, str, int]] = []
         self.verdict = ""
+        self.started = False
         self.settled = False
 
 
@@ -140,6 +152,8 @@ def load(directory: str) -> Results | None:
                     found.calls.append((operation, outcome, int(n)))
                 elif found and kind == "verdict":
                     found.verdict = values[0]
+                elif found and kind == "started":
+                    found.started = True
                 elif found and kind == "settled":
                     found.settled = True
     except (OSError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver.setup import toml
+from fargate_driver.setup import hosts, toml
 from fargate_driver.setup.partition import partition_of
 from fargate_driver.setup.policy import policy
 from fargate_driver.setup.render import render
@@ -19,11 +19,7 @@ def cloudformation(plan: Plan) -> str:
     return render(
         "cloudformation.yaml",
         _chosen(plan),
-        _words(
-            plan,
-            security_group="${TasksSecurityGroup.GroupId}",
-            runner_version="${RunnerVersion}",
-        ),
+        _words(plan, security_group="${TasksSecurityGroup.GroupId}"),
     )
 
 
@@ -32,11 +28,7 @@ def terraform(plan: Plan) -> str:
     return render(
         "main.tf",
         _chosen(plan),
-        _words(
-            plan,
-            security_group="${aws_security_group.tasks.id}",
-            runner_version="${var.runner_version}",
-        ),
+        _words(plan, security_group="${aws_security_group.tasks.id}"),
     )
 
 
@@ -60,11 +52,12 @@ def _chosen(plan: Plan) -> set[str]:
     return {name for name, holds in names.items() if holds}
 
 
-def _words(plan: Plan, *, security_group: str, runner_version: str) -> dict[str, str]:
+def _words(plan: Plan, *, security_group: str) -> dict[str, str]:
     """What the templates are filled with: no answer holds a character that needs quoting."""
     tasks = "ecs-tasks.amazonaws.com"
     # EC2 is called otherwise in China, as one of the few.
     manager = f"ec2.{partition_of(plan.region).suffix}" if plan.manager == "ec2" else tasks
+    cpu, memory = hosts.fargate_size(plan.limit) or (0, 0)  # of a manager elsewhere, it is unused
     words = {
         "account": plan.account,
         "region": plan.region,
@@ -84,9 +77,12 @@ def _words(plan: Plan, *, security_group: str, runner_version: str) -> dict[str,
         "manager_image": str(plan.manager_image),
         "token_secret": str(plan.token_secret),
         "limit": str(plan.limit),
+        "instance_type": hosts.instance_type(plan.limit),
+        "manager_cpu": str(cpu),
+        "manager_memory": str(memory),
+        "records": plan.records,
         "driver_package": str(plan.driver_package),
         "runner": str(plan.runner_version),
-        "runner_version": runner_version,
         "trust_tasks": _document(_trust(tasks)),
         "trust_manager": _document(_trust(manager)),
         "policy": _document(policy(plan.features, plan.scope)),

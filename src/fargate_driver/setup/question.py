@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     Answers = Mapping[str, Any]
 
 
+class NeededError(ValueError):
+    """There is no answer, and nobody to ask."""
+
+
 @dataclass(frozen=True)
 class Question:
     """One of them.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from fargate_driver import __version__
 from fargate_driver.helper import image_tag
 from fargate_driver.runner.variables import RUNNER_VERSION
-from fargate_driver.setup import checks
+from fargate_driver.setup import checks, hosts
 from fargate_driver.setup.plan import Plan, registry_of
-from fargate_driver.setup.question import Question
+from fargate_driver.setup.question import NeededError, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -281,9 +281,10 @@ def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None]
         ask: Asks for one that wasn't given, with its default; returns the checked value.
 
     Raises:
-        ValueError: A flag is wrong, or has no use; the message begins with the flag.
+        ValueError: A flag is wrong, is needed, or has no use; the message begins with the flag.
     """
     answers: dict[str, Any] = {}
+    needed: list[str] = []
     for question in QUESTIONS:
         text = given.get(question.key)
         if not question.when(answers):
@@ -291,7 +292,15 @@ def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None]
                 raise ValueError(f"{question.flag} has no use with the other answers")
             answers[question.key] = question.absent
         elif text is None and question.asked:
-            answers[question.key] = ask(question, question.suggestion(answers))
+            try:
+                answers[question.key] = ask(question, question.suggestion(answers))
+            except NeededError as error:
+                needed.append(str(error))
+                answers[question.key] = ""
+            except ValueError:
+                if not needed:
+                    raise
+                answers[question.key] = ""  # its default is made of answers that are missing
         else:
             try:
                 answers[question.key] = question.read(
@@ -299,6 +308,14 @@ def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None]
                 )
             except ValueError as error:
                 raise ValueError(f"{question.flag}: {error}") from None
+    if needed:
+        raise ValueError("; ".join(needed))
+    _check_together(answers)
+    return Plan(**answers)
+
+
+def _check_together(answers: Answers) -> None:
+    """What no answer shows alone."""
     for key, part, where in _PLACES:
         arn = answers[key]
         if arn and arn.split(":")[part] != answers[where]:
@@ -310,9 +327,13 @@ def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None]
             f"--cluster: {answers['cluster']!r} is not allowed for one that is made; allowed:"
             " lower-case letters, digits and single - between them, a letter first"
         )
+    if answers["manager"] == "fargate" and not hosts.fargate_size(answers["limit"]):
+        raise ValueError(
+            f"--limit: no task of Fargate's has the memory to start {answers['limit']} jobs at the"
+            f" same time; allowed: up to {hosts.most_on_fargate()}, or --manager ec2"
+        )
     if answers["public_ip"] == "ssh" and _hosted(answers):
         raise ValueError(
             "--public-ip: ssh is for a host outside of the VPC, and the one that is made is in it;"
             " allowed: none or outbound"
         )
-    return Plan(**answers)

@@ -71,6 +71,7 @@ class Asked:
         self._definitions: definitions.Definitions | None = None
         self.definition: dict[str, Any] = {}
         self._name: str | None = None
+        self._tags: dict[str, str] = {}
 
     def resolve(self, ecs: Ecs, deadline: float) -> None:
         """Find the derived task definition, or register it.
@@ -104,6 +105,9 @@ class Asked:
         base = known.base(name, tags=self.config.fargate.propagate_tags) if name else None
         if base and (lost := base.lost(self.config.fargate.container_name)):
             _LOGGER.warning("[Images] BaseTaskDefinition %s: not kept: %s", name, lost)
+        usual = derive.usual_architecture(self.config, base)
+        self._choices.check_architecture(usual, self.config.allow.architectures)
+        self._tags = base.tags if base else {}
         self.definition = derive.derive(self.config, job_images, self._choices.architecture, base)
         self._name = known.find(self.definition)
         self._definitions = known
@@ -221,7 +225,7 @@ class Asked:
         if not self.images:
             return {"overrides": task, "limits": limits}
         found = overrides(self.config, self.images, public_key, lifetime, task=task, limits=limits)
-        return {"definition": self._name, "overrides": found}
+        return {"definition": self._name, "overrides": found, "tags": self._tags}
 
     def _limits(self, task: dict[str, Any]) -> dict[str, int]:
         """Those of the job's container, as far as the size of its task changes them."""
@@ -237,7 +241,8 @@ class Asked:
 
     def say_warnings(self) -> None:
         """Tell the job's author what of it comes out otherwise than on other executors."""
-        for warning in self.images.warnings if self.images else ():
+        of_images = self.images.warnings if self.images else ()
+        for warning in (*of_images, *self._choices.warnings):
             warn(warning)
 
 

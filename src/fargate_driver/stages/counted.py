@@ -1,9 +1,10 @@
-"""Ending a job that had a task, and counting it: once, whether or not the end goes well."""
+"""Ending a job, and counting it: once, whether or not the end goes well."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from fargate_driver import jobs
 from fargate_driver.metrics import record, results
 from fargate_driver.stages.ending import end_job
 
@@ -29,15 +30,16 @@ def end_job_counted(
         DriverError: a task may still run.
     """
     left = results.load(directory)
+    had_task = Path(directory, jobs.RECORD).exists()
     ended, problem = False, ""
     try:
         end_job(directory, cause, "reaped" if reaped else status, patience=patience)
         ended = True
     finally:
         if left:
-            problem = record.over(
-                left, str(Path(directory).parent), status, reaped=reaped, ended=ended
-            )
+            records = str(Path(directory).parent)
+            orphan = reaped and ended and had_task
+            problem = record.over(left, records, status, reaped=reaped, orphan=orphan)
             if not ended:
                 results.settle(directory, left.text_file)
     return problem

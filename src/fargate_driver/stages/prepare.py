@@ -21,7 +21,7 @@ from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.metrics import record, results
 from fargate_driver.owner import owner_of_this_call
 from fargate_driver.ssh.errors import NoShellError
-from fargate_driver.stages import asked, connecting, lock, services, sweep
+from fargate_driver.stages import asked, connecting, late_services, lock, services, sweep
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
 from fargate_driver.stages.service_log import ServiceLog
@@ -92,6 +92,7 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
             _say_what_is_ignored(this_job)
         longest = this_job.timeout + config.fargate.start_timeout
         owner = owner_of_this_call(env.tmpdir, longest)
+        _begin_numbers(config, directory)
         starter = start(wanted, this_job, directory, owner)
         ignore_sigterm()
         _leave_numbers(config, directory, starter)
@@ -104,6 +105,8 @@ def _prepare(config: Settings, this_job: Job, directory: str, env: RunnerEnviron
             end_job(directory, cause, "canceled" if cancelled else "not started", hurry=cancelled)
         except DriverError as left:
             say(str(left))
+            if config.metrics.text_file:
+                results.settle(directory, str(config.metrics.text_file))
         if config.metrics.text_file:
             records = str(config.task_metadata.directory)
             problem = record.not_started(config.metrics.text_file, records, e, canceled=cancelled)
@@ -150,7 +153,9 @@ def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter
         starter.tell_phase("SSH", time.monotonic() - running)
         if wanted.images:
             log = ServiceLog(starter.ecs.target, wanted.definition, str(task["taskArn"]))
-            services.check(places[0].connection(address), wanted.images.services, watcher, log)
+            connection = places[0].connection(address)
+            living = services.check(connection, wanted.images.services, watcher, log)
+            late_services.note(directory, wanted.definition, living)
         else:
             _say_what_is_missing(found[0])
 
@@ -159,6 +164,15 @@ def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter
     starter = Starter(wanted, this_job, directory, lifetime, owner)
     starter.start(connect)
     return starter
+
+
+def _begin_numbers(config: Settings, directory: str) -> None:
+    """Let whoever ends the job count it, should this process be killed."""
+    if config.metrics.text_file:
+        try:
+            results.begin(directory, str(config.metrics.text_file))
+        except OSError as e:
+            _LOGGER.warning("the job will be missing in the metrics: %s", e)
 
 
 def _leave_numbers(config: Settings, directory: str, starter: Starter) -> None:
@@ -172,11 +186,8 @@ def _leave_numbers(config: Settings, directory: str, starter: Starter) -> None:
         _LOGGER.warning("what the job costs can't be told: %s", e)
     text_file = config.metrics.text_file
     if text_file:
-        try:
-            results.begin(directory, str(text_file))
-        except OSError as e:
-            _LOGGER.warning("the job will be missing in the metrics: %s", e)
         records = str(config.task_metadata.directory)
+        results.note_started(directory)
         if problem := record.started(text_file, records, starter.phases):
             _LOGGER.warning("%s", problem)
 

@@ -122,15 +122,26 @@ def _run(
         _say_to_all(flags, env, f"{stage}: {why}")
         _end_or_note(connection, access, outcome, running)
         return exits.system_failed(env), results.LOST
-    return _answer(env, outcome.code or 0)
+    return _answer(env, directory, stage, outcome.code or 0)
 
 
-def _answer(env: RunnerEnvironment, code: int) -> tuple[int, str]:
+def _answer(env: RunnerEnvironment, directory: str, stage: str, code: int) -> tuple[int, str]:
     if not code:
         return exits.succeeded(env), "0"
+    _tell_of_services(env, directory, stage)
     answer = exits.script_failed(env, code)
     told = answer == env.build_failure_exit_code
     return answer, str(code) if told else results.LOST
+
+
+def _tell_of_services(env: RunnerEnvironment, directory: str, stage: str) -> None:
+    """Tell of services that died, which may be why the author's script failed."""
+    if not is_helpers(stage) and os.path.lexists(os.path.join(directory, jobs.SERVICES)):
+        from fargate_driver.gitlab import variables
+        from fargate_driver.stages import late_services
+
+        variables.hide_secrets(env)
+        late_services.tell(directory)
 
 
 def _say_costs(directory: str) -> None:

@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 from fargate_driver import jobs, records
 from fargate_driver.errors import DriverError, explained
+from fargate_driver.jobs import RecordError
 from fargate_driver.owner import why_over
+from fargate_driver.ssh import mux
 from fargate_driver.stages import lock
 from fargate_driver.stages.counted import end_job_counted
 
@@ -78,9 +80,15 @@ def _look(directory: str) -> Dead | None:
         jobs.check_own(directory)
         job = records.load(directory)
         if job is None:
+            if time.time() - os.stat(directory).st_mtime <= _YOUNG:
+                return None
+            for place in jobs.places(directory):
+                if jobs.is_running(place) or mux.listens(place):
+                    raise RecordError(
+                        f"{directory}: the job's record was removed, but the job still runs"
+                    )
             name = f"job {os.path.basename(directory)}"
-            old = time.time() - os.stat(directory).st_mtime > _YOUNG
-            return Dead(directory, name, [], "it never started a task") if old else None
+            return Dead(directory, name, [], "it has no record of a task")
     except FileNotFoundError:
         return None
     if why := why_over(job.owner):

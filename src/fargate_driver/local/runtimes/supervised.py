@@ -75,7 +75,8 @@ class SupervisedRuntime:
                 await task.start(container.name)
                 await login.run_true(key, self.ssh_user, task.address, self.ssh_port)
             except RuntimeUnavailableError as error:
-                raise RuntimeUnavailableError(f"{error}{_said(spec.log(container.name))}") from None
+                said = _said(spec.log(container.name), str(error))
+                raise RuntimeUnavailableError(f"{error}{said}") from None
             finally:
                 await task.stop(0.0)
 
@@ -127,10 +128,10 @@ class SupervisedRuntime:
         return Surroundings(take(), inner={one.name: Inner(take(), take()) for one in faulty})
 
 
-def _said(log: Path) -> str:
-    """Return the end of a container's log, as a remark after an error."""
+def _said(log: Path, error: str) -> str:
+    """Return the end of a container's log, as a remark after an error that doesn't quote it."""
     with contextlib.suppress(FileNotFoundError):
-        lines = log.read_text(errors="replace").splitlines()
+        lines = [one for one in log.read_text(errors="replace").splitlines() if one not in error]
         return f" (the server says: {'; '.join(lines[-3:])})" if lines else ""
     return ""
 

@@ -4,7 +4,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.0"
+      version = ">= 5.26"
     }
   }
 }
@@ -13,20 +13,6 @@ provider "aws" {
   region              = "@{region}"
   allowed_account_ids = ["@{account}"]
 }
-@if ec2
-
-variable "manager_instance_type" {
-  description = "A small machine does for some dozens of jobs at once."
-  type        = string
-  default     = "t3.small"
-}
-
-variable "runner_version" {
-  description = "gitlab-runner, such as v18.4.0."
-  type        = string
-  default     = "v@{runner}"
-}
-@end
 
 resource "aws_ecs_cluster" "ci" {
   name = "@{cluster}"
@@ -197,10 +183,11 @@ data "aws_ssm_parameter" "manager_image" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 }
 
-# A change of it leaves the manager that runs as it is: terminate it to get one anew.
+# The manager; its memory holds @{limit} jobs that start at the same time. A change of it leaves the one
+# that runs as it is: terminate it to get one anew.
 resource "aws_launch_template" "manager" {
   image_id      = data.aws_ssm_parameter.manager_image.insecure_value
-  instance_type = var.manager_instance_type
+  instance_type = "@{instance_type}"
 
   iam_instance_profile {
     arn = aws_iam_instance_profile.manager.arn
@@ -236,10 +223,16 @@ EOT
 }
 
 resource "aws_autoscaling_group" "manager" {
-  # Never two at once: they would be one runner.
+  # Never two at once: they would be one runner. So one ends before the next one begins, also where
+  # other subnets or zones make the group replace it.
   min_size            = 1
   max_size            = 1
   vpc_zone_identifier = @{subnets}
+
+  instance_maintenance_policy {
+    min_healthy_percentage = 0
+    max_healthy_percentage = 100
+  }
 
   launch_template {
     id      = aws_launch_template.manager.id
@@ -270,12 +263,13 @@ resource "aws_iam_role_policy" "manager_execution" {
   )
 }
 
+# Its memory holds @{limit} jobs that start at the same time.
 resource "aws_ecs_task_definition" "manager" {
   family                   = "@{cluster}-manager"
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
-  cpu                      = 512
-  memory                   = 1024
+  cpu                      = @{manager_cpu}
+  memory                   = @{manager_memory}
   execution_role_arn       = aws_iam_role.manager_execution.arn
   task_role_arn            = aws_iam_role.manager.arn
   container_definitions = jsonencode([

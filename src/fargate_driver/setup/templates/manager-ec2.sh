@@ -8,10 +8,12 @@ python3.11 -m venv /opt/gitlab-fargate-driver-first
 chmod -R go+rX /opt/gitlab-fargate-driver-first
 ln -s gitlab-fargate-driver-first /opt/gitlab-fargate-driver
 curl --fail --silent --show-error --location --retry 5 --output /usr/local/bin/gitlab-runner \
-  https://s3.dualstack.us-east-1.amazonaws.com/gitlab-runner-downloads/@{runner_version}/binaries/gitlab-runner-linux-amd64
+  https://s3.dualstack.us-east-1.amazonaws.com/gitlab-runner-downloads/v@{runner}/binaries/gitlab-runner-linux-amd64
 chmod 755 /usr/local/bin/gitlab-runner
 useradd --system --create-home --home-dir /var/lib/gitlab-runner gitlab-runner
-mkdir --parents /etc/gitlab-runner
+# With the records there, if none yet, `fargate reap` ends what a manager before this one left.
+mkdir --parents /etc/gitlab-runner @{records}
+chown gitlab-runner: @{records}
 # The token is in no argument, and not in this script, which DescribeInstanceAttribute shows.
 token=$(aws secretsmanager get-secret-value --region @{region} --output text \
   --query SecretString --secret-id @{token_secret})

@@ -1,5 +1,6 @@
 umask 077
-mkdir -p /etc/gitlab-runner /var/lib/gitlab-runner
+# With the records there, if none yet, `fargate reap` ends what a manager before this one left.
+mkdir -p /etc/gitlab-runner @{records}
 cat >/etc/gitlab-runner/config.toml <<END
 concurrent = @{limit}
 @{runner_config}

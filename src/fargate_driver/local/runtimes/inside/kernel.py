@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -220,7 +221,14 @@ def make_read_only(target: str) -> None:
 
 def make_mounts_private() -> None:
     """Keep what is mounted and unmounted from now on to this mount namespace."""
-    _check(_libc.mount(None, b"/", None, _RECURSIVE | _PRIVATE, None), "make mounts private")
+    what = "make mounts private"
+    try:
+        _check(_libc.mount(None, b"/", None, _RECURSIVE | _PRIVATE, None), what)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            what += ": / is no mount point, as in a chroot"
+            raise OSError(errno.EINVAL, what) from None
+        raise
 
 
 def change_root(root: str) -> None:
