@@ -20,8 +20,10 @@ HEAD = """\
 
 A line of the job log that ends in `[NAME]` is about one of these. All are system failures, for
 which `retry: when: runner_system_failure` is made, except those marked with *: where the job itself
-chose what is wrong (`FARGATE_TASK_DEFINITION`, `FARGATE_PLATFORM_VERSION`), it fails as a script
-failure, since trying again would not help.
+chose what is wrong (`image:`, `services:`, `FARGATE_TASK_DEFINITION`, `FARGATE_PLATFORM_VERSION`),
+it fails as a script failure, since trying again would not help. What is wrong with an image that
+the operator chose (`[Images] HelperImage`, `DefaultImage`, a container of `BaseTaskDefinition`)
+stays a system failure.
 
 "Tried again" is what prepare does by itself, within `StartTimeout`. A new task is started only
 where it is sure that the first one is gone, or never was; never after somebody stopped it, and

@@ -122,7 +122,8 @@ class Trial:
 
     def left(self) -> list[str]:
         """What is still there of the job that must not be, once it is over."""
-        mine = started_by(TaskMetadata.model_validate({"Directory": str(self.metadata)}))
+        settings = self._fargate.settings["TaskMetadata"] | {"Directory": str(self.metadata)}
+        mine = started_by(TaskMetadata.model_validate(settings))
         found = [f"task {t['taskArn']}" for t in self._fargate.alive() if t["startedBy"] == mine]
         # The directory of the records itself stays.
         found += [str(path) for path in self.metadata.rglob("*")]

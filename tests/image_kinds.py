@@ -142,9 +142,13 @@ def _odd(file: Path) -> None:
 
 
 def _service(file: Path) -> None:
-    """A web server at $PORT that serves $GREETING and $OWN; or it ends with $DIE."""
+    """A web server at $PORT that serves $GREETING and $OWN; or it ends with $DIE.
+
+    With $AFTER that waits until there is a file of this name.
+    """
     script = (
-        'if [ -n "$DIE" ]; then echo "dying $DIE" >&2; exit "$DIE"; fi; trap "exit 0" TERM;'
+        'while [ -n "$AFTER" ] && [ ! -e "$AFTER" ]; do sleep 0.1; done;'
+        ' if [ -n "$DIE" ]; then echo "dying $DIE" >&2; exit "$DIE"; fi; trap "exit 0" TERM;'
         ' mkdir /www; echo "$GREETING $OWN" >/www/index.html;'
         ' if [ -n "$PORT" ]; then httpd -f -p "127.0.0.1:$PORT" -h /www; else sleep 9999; fi & wait'
     )

@@ -74,8 +74,7 @@ def entry(record: JobRecord, state: str) -> Entry:
         state: what became of it.
     """
     about, launch = record.about, record.launches[-1] if record.launches else None
-    size = launch.size if launch else {}
-    containers = size.get("containers") or [{}]
+    size = record.size
     billed = bill.load(record.directory)
     cost = billed.cost() if billed else None
     return Entry(
@@ -86,7 +85,7 @@ def entry(record: JobRecord, state: str) -> Entry:
         state=state,
         image=about.get("image", ""),
         definition=launch.definition if launch else "",
-        container=str(containers[0].get("name") or ""),
+        container=record.container,
         task_arn=(launch.task_arn if launch else None) or "",
         cpu=str(size.get("cpu") or ""),
         memory=str(size.get("memory") or ""),

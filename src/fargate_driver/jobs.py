@@ -2,10 +2,10 @@
 
 Every job has a directory of its own (0700) below `[TaskMetadata] Directory`, named by its key. It
 holds `record.json` (see records.py), `access` (how run reaches the task), a note `running-…` while
-a stage runs, and the connection's files: the private key, the pinned host key, the ControlMaster's
-socket and its log. Where the driver made the task definition, a directory `helper` in it holds the
-same for the connection to the helper's container. The directory is gone when nothing of the job is
-left.
+a stage runs, `services.json` until a script fails (see stages/late_services.py), and the
+connection's files: the private key, the pinned host key, the ControlMaster's socket and its log.
+Where the driver made the task definition, a directory `helper` in it holds the same for the
+connection to the helper's container. The directory is gone when nothing of the job is left.
 
 gitlab-runner gives every call of a job the same temporary directory. prepare leaves a link in it to
 the job's directory, so that later stages find the record without reading any configuration.
@@ -21,6 +21,8 @@ from fargate_driver.errors import DriverError
 RECORD = "record.json"
 PREPARE = "prepare"
 """Names the process that prepares the job, for a cleanup that comes meanwhile."""
+SERVICES = "services.json"
+"""The services that a job began with, for the script that fails (stages/late_services.py)."""
 _HELPER = "helper"
 _ACCESS = "access"
 _LOST = "lost"

@@ -26,16 +26,19 @@ class Launch:
 
     Args:
         request: RunTask's parameters, the clientToken included: replaying them unchanged returns
-            the same task.
+            the same task. Without its overrides where it was loaded and its outcome is known.
         created: when it was written.
         task_arn: the started task, once it is known.
         refused: whether ECS answered that it started nothing.
         size: the task's cpu and memory, and those of the job's container, in RunTask's form.
+        essential: the containers whose end ends the task; none where that isn't known.
         definition: the task definition that it was started from, `family:revision`.
         capacity: the capacity provider that ECS took, or the launch type.
     """
 
-    __slots__ = ("capacity", "created", "definition", "refused", "request", "size", "task_arn")
+    __slots__ = (
+        "capacity", "created", "definition", "essential", "refused", "request", "size", "task_arn",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Launch:
         refused: bool = False,
         *,
         size: dict[str, Any] | None = None,
+        essential: list[str] | None = None,
         definition: str = "",
         capacity: str = "",
     ) -> None:
@@ -53,8 +57,20 @@ class Launch:
         self.task_arn = task_arn
         self.refused = refused
         self.size = size or {}
+        self.essential = essential or []
         self.definition = definition
         self.capacity = capacity
+
+    def kept(self) -> dict[str, Any]:
+        """What is written down of it.
+
+        The overrides, which may hold secrets for services, stay only as long as the request may
+        have to be replayed.
+        """
+        request = self.request
+        if self.task_arn or self.refused:
+            request = {name: value for name, value in request.items() if name != "overrides"}
+        return {name: getattr(self, name) for name in Launch.__slots__} | {"request": request}
 
     @property
     def replayable(self) -> bool:
@@ -95,6 +111,17 @@ class JobRecord:
         """The task of the latest launch."""
         return self.launches[-1].task_arn if self.launches else None
 
+    @property
+    def size(self) -> dict[str, Any]:
+        """That of the latest launch; {} where it isn't known."""
+        return self.launches[-1].size if self.launches else {}
+
+    @property
+    def container(self) -> str:
+        """The container that the job runs in; "" where it isn't known."""
+        containers = self.size.get("containers") or [{}]
+        return str(containers[0].get("name") or "")
+
     def save(self) -> None:
         """Write the record so that a crash leaves the old one or the new one.
 
@@ -107,10 +134,7 @@ class JobRecord:
             "about": self.about,
             "owner": self.owner._asdict(),
             "target": {name: getattr(self.target, name) for name in Target.__slots__},
-            "launches": [
-                {name: getattr(launch, name) for name in Launch.__slots__}
-                for launch in self.launches
-            ],
+            "launches": [launch.kept() for launch in self.launches],
         }
         write(str(Path(self.directory, RECORD)), json.dumps(data))
 
@@ -174,6 +198,7 @@ def _check_types(record: JobRecord) -> None:
         found += [
             (launch.request, (dict,)),
             (launch.size, (dict,)),
+            (launch.essential, (list,)),
             (launch.task_arn, maybe),
             (launch.refused, (bool,)),
             (launch.definition, text),

@@ -5,14 +5,17 @@ import signal
 import subprocess
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fargate_driver import __version__
 from fargate_driver.cli import main
 from fargate_driver.errors import DriverError, JobConfigurationError
-from front_calls import MINIMAL, RECORDED, call_environment, fargate
+from fargate_driver.gitlab.environment import RunnerEnvironment
+from fargate_driver.stages import config
+from front_calls import MINIMAL, RECORDED, call_environment, fargate, flags
+from job_response import job_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from fargate_driver.flags import Flags
 
+CHOICE = {"FARGATE_TASK_DEFINITION": "fat"}
 # A stage as colleagues write it, in a process of its own.
 STAND_IN = """\
 import sys, types
@@ -221,6 +225,38 @@ def test_config_answers_with_json_only(tmp_path: Path) -> None:
     assert done.stderr == (
         "fargate: warning: f.toml: [Fargate] Clustr: unknown, ignored: did you mean Cluster?\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("images", "job", "folders"),
+    [
+        ("", {"image": "a"}, (None, "/c")),
+        ("Enabled = true", {"image": "a"}, ("/builds", "/c")),
+        ("Enabled = true", {"image": None}, (None, "/c")),
+        ("Enabled = true", {"image": "a", "expanded": CHOICE}, (None, "/c")),
+        ('Enabled = true\nDefaultImage = "b"', {"image": None}, ("/builds", "/c")),
+    ],
+)
+def test_config_names_folders_for_jobs_in_images_only(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    *,
+    images: str,
+    job: dict[str, Any],
+    folders: tuple[str | None, str | None],
+) -> None:
+    text = MINIMAL.replace("[TaskM", 'CacheDir = "/c/"\n[TaskM')
+    (tmp_path / "f.toml").write_text(f'{text}[Images]\nHelperImage = "h"\n{images}\n')
+    env = job_environment(tmp_path, **job)
+    monkeypatch.setattr(RunnerEnvironment, "from_environ", lambda _: env)
+    given = {"config": str(tmp_path / "f.toml")}
+    # With the flag the job can't choose one.
+    for more in ({}, {"task_def": "fat"} if "expanded" in job else {}):
+        assert config.main(flags(**given, **more)) == 0
+        answer = json.loads(capfd.readouterr().out)
+        found = answer.get("builds_dir"), answer.get("cache_dir")
+        assert found == (("/builds", "/c") if more else folders)
 
 
 def test_config_for_the_recorded_jobs(tmp_path: Path) -> None:

@@ -76,12 +76,27 @@ def test_script_file_and_variables(fargate: LocalFargate, tmp_path: Path) -> Non
     assert "\x1b[36" not in done.stdout
 
 
-def test_image_and_services_reach_the_driver(fargate: LocalFargate) -> None:
+def test_image_and_services_reach_the_driver(fargate: LocalFargate, tmp_path: Path) -> None:
+    """One's own configuration is never exchanged for another, whatever it is called."""
+    mine = tmp_path / "fargate.toml"
+    mine.write_text(fargate.config.read_text().partition("\n")[2])
+    with_images = tmp_path / "images.toml"
+    with_images.write_text("no TOML")
     words = ("--image", "alpine:3.20", "--service", "redis:7", "--service", "postgres:16")
-    done = run("--config", str(fargate.config), *words, "--", "true", env=fargate.environment)
+    done = run("--config", str(mine), *words, "--", "true", env=fargate.environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "alpine:3.20" in done.stdout
     assert "postgres:16" in done.stdout
+
+
+def test_a_local_fargate_runs_no_other_image_than_the_one_asked_for(fargate: LocalFargate) -> None:
+    if not (fargate.directory / "images.toml").exists():
+        pytest.skip("this runtime has no images")
+    words = ("--config", str(fargate.config), "--image", "example.com/missing:1")
+    done = run(*words, "--", "echo", "green", env=fargate.environment)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "fargate local image import example.com/missing:1" in done.stderr
+    assert "\ngreen\n" not in done.stdout
 
 
 def test_system_failure(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fargate_driver.ecs import diagnosis
 from fargate_driver.ecs.again import again
 from fargate_driver.ecs.errors import NO_TASK_STARTED, EcsError, TaskStoppedError
+from fargate_driver.ecs.facts import CONTAINER_EXITED
 from fargate_driver.ecs.verdict import Retry
 
 CAPACITY = (
@@ -19,6 +20,7 @@ CAPACITY = (
 )
 ENI = "Timeout waiting for network interface provisioning to complete."
 EC2 = "Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-0abc': "
+PULL_TIMED_OUT = "CannotPullContainerError: dial tcp 203.0.113.7:443: i/o timeout"
 QUOTA = "You've reached the limit on the number of vCPUs you can run concurrently"
 NEVER, RELAUNCH, NEXT, WAIT = Retry.NEVER, Retry.RELAUNCH, Retry.NEXT_CAPACITY, Retry.WAIT
 
@@ -28,12 +30,14 @@ def stopped(
     code: str | None = "TaskFailedToStart",
     exit_code: int | None = None,
     said: str = "",
+    containers: list[dict[str, Any]] | None = None,
 ) -> TaskStoppedError:
     task: dict[str, Any] = {"desiredStatus": "STOPPED", "stoppedReason": reason}
     if code is not None:
         task["stopCode"] = code
     if said or exit_code is not None:
-        task["containers"] = [{"name": "ci-coordinator", "reason": said, "exitCode": exit_code}]
+        containers = [{"name": "ci-coordinator", "reason": said, "exitCode": exit_code}]
+    task["containers"] = containers or []
     return TaskStoppedError("it stopped", task, diagnosis.of_stopped_task(task))
 
 
@@ -140,7 +144,24 @@ def error(code: str, message: str, operation: str = "RunTask", *, refused: bool 
     ],
 )
 def test_what_another_launch_may_mend(cause: EcsError | TaskStoppedError, expected: Retry) -> None:
-    assert again(cause) is expected
+    assert again(cause, "ci-coordinator") is expected
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "expected"),
+    [(None, PULL_TIMED_OUT, RELAUNCH), (1, PULL_TIMED_OUT, NEVER), (137, "", NEVER)],
+)
+@pytest.mark.parametrize("essential", [(), ("ci-coordinator", "helper")])
+def test_only_the_end_of_a_container_that_counts_is_one(
+    code: int | None, reason: str, expected: Retry, essential: tuple[str, ...]
+) -> None:
+    containers: list[dict[str, Any]] = [
+        {"name": "injector", "exitCode": 0},
+        {"name": "helper", "exitCode": 137},
+        {"name": "ci-coordinator", "exitCode": code, "reason": reason},
+    ]
+    cause = stopped("Essential container in task exited", CONTAINER_EXITED, containers=containers)
+    assert again(cause, "ci-coordinator", essential) is expected
 
 
 @given(
@@ -153,6 +174,7 @@ def test_what_another_launch_may_mend(cause: EcsError | TaskStoppedError, expect
 def test_any_task(task: dict[str, Any], containers: list[dict[str, Any]]) -> None:
     # Bug 8: https://github.com/apache/airflow/issues/51429, containers may be empty
     task = {**task, "containers": containers}
-    retry = again(TaskStoppedError("stopped", task, diagnosis.of_stopped_task(task)))
+    cause = TaskStoppedError("stopped", task, diagnosis.of_stopped_task(task))
+    retry = again(cause, "ci-coordinator", ["helper"])
     if task.get("desiredStatus") != "STOPPED" or task.get("stopCode") == "UserInitiated":
         assert retry is NEVER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -38,12 +39,15 @@ class Peer:
     Attributes:
         faults: What STS answers first.
         given: How often it gave credentials.
+        asked: How often it was asked for some.
     """
 
     def __init__(self) -> None:
         self.faults: list[tuple[int, str] | None] = []
-        self.given = 0
+        self.given = self.asked = 0
         self.url = ""
+        self.stall = threading.Event()
+        self.stall.set()
 
     def __call__(self, asked: http_peer.Request) -> http_peer.Answer | None:
         answer = self._answer(asked.body.decode())
@@ -55,6 +59,8 @@ class Peer:
                 return 200, json.dumps({"task": {"taskArn": ARN}})
             said = {"__type": "InvalidSignatureException", "message": f"{KEY}-{self.given} {TOKEN}"}
             return 400, json.dumps(said)
+        self.asked += 1
+        self.stall.wait()
         if self.faults:
             return self.faults.pop(0)
         self.given += 1
@@ -77,12 +83,11 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Peer]:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    # Else botocore itself asks STS again, and takes longer to do so.
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     running = Peer()
     with http_peer.serving(running) as running.url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", running.url)
         yield running
+        running.stall.set()
 
 
 @pytest.fixture(params=["profile", "web identity", "AssumeRole"])
@@ -116,9 +121,22 @@ def test_a_task_is_stopped_although_sts_fails_for_a_moment(peer: Peer, ecs: Ecs)
     assert peer.given == 1
 
 
+def test_sts_is_asked_once_a_try_and_for_as_long_as_ecs(peer: Peer, ecs: Ecs) -> None:
+    ecs.deadline = 1  # long ago
+    peer.faults = [FAULTS["busy"]]
+    with pytest.raises(EcsError):
+        ecs.stop_task(ARN, "stopCode")
+    assert peer.asked == 1
+    short = Ecs(ecs.target, deadline=1, longest_attempt=0.2)
+    peer.stall.clear()
+    with pytest.raises(EcsError, match="Read timeout"):
+        short.stop_task(ARN, "stopCode")
+    assert peer.asked == 2
+
+
 @pytest.mark.parametrize("ecs", ["profile"], indirect=True)
 def test_what_sts_says_at_last_is_told(peer: Peer, ecs: Ecs) -> None:
-    ecs._deadline = 1  # long ago
+    ecs.deadline = 1  # long ago
     peer.faults = [FAULTS["blocked"], (403, DENIED)]
     with pytest.raises(EcsError, match="none of AWS's: HTTP 403 without an error code") as e:
         ecs.run_task({"taskDefinition": "ci"})

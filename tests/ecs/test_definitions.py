@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
+from click.testing import CliRunner
 
 import definitions_users
 from fargate_driver import jobs, moment, records
+from fargate_driver.commands import images as images_command
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.definitions import Definitions, is_gone
 from fargate_driver.ecs.derive import derive
@@ -23,6 +25,7 @@ from fargate_driver.gitlab.images import Image, JobImages
 from fargate_driver.gitlab.services import Service
 from fargate_driver.owner import owner_of_this_call
 from front_calls import fargate as call
+from front_calls import flags
 from job_response import IMAGES, settings
 from local_fargate import LocalFargate, local_fargate, until
 
@@ -301,6 +304,29 @@ def test_the_command_lists_and_prunes(fargate: LocalFargate, tmp_path: Path) -> 
     ecs.stop_task(task=task["taskArn"])
     assert {use.family for use in here.uses()} == {new["family"]}
     assert here.find(old) == names[0].replace(":1", ":2")
+
+
+def test_each_family_has_its_own_time(
+    fargate: LocalFargate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of them take longer than a throttled call may."""
+    deadlines = []
+
+    class Watched(Ecs):
+        def describe_task_definition(self, name: str, *, tags: bool = False) -> Any:
+            deadlines.append(self.deadline)
+            return super().describe_task_definition(name, tags=tags)
+
+    here = definitions(fargate, tmp_path / "records", region="eu-north-1")
+    for image in ("one:1", "two:1"):
+        here.find(request(tmp_path, image))
+    path = tmp_path / "settings.toml"
+    text = path.read_text().replace('"us-east-1"', f'"eu-north-1"\nEndpointURL = "{fargate.url}"')
+    path.write_text(text)
+    monkeypatch.setattr(images_command, "Ecs", Watched)
+    done = CliRunner().invoke(images_command.images, obj=flags(config=str(path)))
+    assert len(done.stdout.splitlines()) == 2, done.output
+    assert deadlines[0] < deadlines[1]
 
 
 def test_a_dry_run_of_nothing_is_refused(tmp_path: Path) -> None:

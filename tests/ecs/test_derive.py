@@ -63,7 +63,7 @@ BASE = Base(
             {"name": "proxy", "image": "envoy", "essential": True},
         ],
     },
-    [],
+    {},
 )
 
 
@@ -110,17 +110,12 @@ def test_the_containers_of_a_job(tmp_path: Path) -> None:
     found = containers(request)
     assert list(found) == ["injector", "ci-coordinator", "helper", "service-1-db"]
     injector, script, helper, service = found.values()
-    assert injector["entryPoint"] == ["/opt/fargate/inject", "/mnt/fargate", "/builds", "/cache"]
-    assert helper["entryPoint"] == [
-        "/opt/fargate/init",
-        "--port",
-        "2223",
-        "--umask",
-        "0",
-        "--hosts",
-        "postgres,db",
-    ]
-    assert script["entryPoint"][:3] == ["/opt/fargate/init", "--port", "2222"]
+    # With a command of their own none of the image's is in the way.
+    assert injector["entryPoint"] == ["/opt/fargate/inject"]
+    assert injector["command"] == ["/mnt/fargate", "/builds", "/cache"]
+    assert helper["entryPoint"] == script["entryPoint"] == ["/opt/fargate/init"]
+    assert helper["command"] == ["--port", "2223", "--umask", "0", "--hosts", "postgres,db"]
+    assert script["command"] == ["--port", "2222", "--hosts", "postgres,db"]
     assert [one["essential"] for one in found.values()] == [False, True, True, False]
     assert injector["user"] == helper["user"] == "0"
     assert "user" not in script
@@ -182,7 +177,7 @@ def test_a_base_may_bring_the_volume_of_caches(tmp_path: Path) -> None:
     content = copy.deepcopy(BASE.content)
     mount = {"sourceVolume": "efs", "containerPath": "/cache/"}
     content["containerDefinitions"][0]["mountPoints"].append(mount)
-    found = containers(derive(settings(tmp_path), job(POSTGRES), None, Base("a", content, [])))
+    found = containers(derive(settings(tmp_path), job(POSTGRES), None, Base("a", content, {})))
     for name in ("ci-coordinator", "helper", "service-1-db"):
         mounts = [one for one in found[name]["mountPoints"] if "cache" in one["containerPath"]]
         assert mounts == [mount]
@@ -190,11 +185,20 @@ def test_a_base_may_bring_the_volume_of_caches(tmp_path: Path) -> None:
     assert others == ["/opt/fargate", "/builds", "/cache/", "/shared"]
     # Nobody else says who may write to the operator's volume.
     injector = found["injector"]
-    assert injector["entryPoint"] == ["/opt/fargate/inject", "/mnt/fargate", "/builds"]
+    assert injector["command"] == ["/mnt/fargate", "/builds"]
     assert [one["sourceVolume"] for one in injector["mountPoints"]] == [
         "fargate-tools",
         "fargate-builds",
     ]
+
+
+@pytest.mark.parametrize("folder", ["/opt/fargate", "/mnt/fargate/x/"])
+def test_folders_of_jobs_are_apart_from_the_tools(tmp_path: Path, folder: str) -> None:
+    config = settings(tmp_path)
+    fargate = config.fargate.model_copy(update={"builds_dir": folder})
+    config = config.model_copy(update={"fargate": fargate})
+    with pytest.raises(DriverError, match=r"BuildsDir and CacheDir: .* own tools"):
+        derive(config, job(), None, None)
 
 
 def test_what_a_base_loses_is_told(tmp_path: Path) -> None:
@@ -216,7 +220,7 @@ def test_what_a_base_loses_is_told(tmp_path: Path) -> None:
         {"containerName": "ci-coordinator", "condition": "HEALTHY"},
         {"containerName": "other", "condition": "START"},
     ]
-    base = Base(BASE.arn, content, [])
+    base = Base(BASE.arn, content, {})
     assert base.lost("ci-coordinator") == (
         "ipcMode, pidMode, placementConstraints, restartPolicy of ci-coordinator, that proxy waits"
         " for ci-coordinator to be healthy"
@@ -233,7 +237,7 @@ def test_what_a_base_loses_is_told(tmp_path: Path) -> None:
 def test_the_settings_size_reaches_the_bases_limits(tmp_path: Path) -> None:
     content = copy.deepcopy(BASE.content)
     content["containerDefinitions"][0] |= {"memory": 3584, "cpu": 1024}
-    base = Base(BASE.arn, content, [])
+    base = Base(BASE.arn, content, {})
     same = containers(derive(settings(tmp_path), job(), None, base))["ci-coordinator"]
     assert (same["cpu"], same["memory"]) == (1024, 3584)
     config = settings(tmp_path, IMAGES + "CPU = 4096\nMemory = 8192\n")
@@ -249,7 +253,7 @@ def test_a_size_that_has_no_room_is_named_by_its_keys(tmp_path: Path, limit: str
     size = "CPU = 256\nMemory = 1024\n"
     config = settings(tmp_path, IMAGES + f'{size}BaseTaskDefinition = "base"\n')
     with pytest.raises(DriverError, match=r"\[Images\] CPU and Memory: .* base: of .* take 1024"):
-        derive(config, job(), None, Base(BASE.arn, content, []))
+        derive(config, job(), None, Base(BASE.arn, content, {}))
 
 
 def test_settings_beat_the_base(tmp_path: Path) -> None:
@@ -261,7 +265,7 @@ def test_settings_beat_the_base(tmp_path: Path) -> None:
     assert request["runtimePlatform"]["cpuArchitecture"] == "X86_64"
     assert request["ephemeralStorage"] == {"sizeInGiB": 50}
     script = containers(request)["ci-coordinator"]
-    assert (script["user"], script["entryPoint"][2]) == ("0", "3000")
+    assert (script["user"], script["command"][1]) == ("0", "3000")
 
 
 def test_registry_credentials_by_the_closest_pattern(tmp_path: Path) -> None:

@@ -563,6 +563,37 @@ def test_memory_names_its_limit_and_the_next_size() -> None:
     assert "raise the container's `memory`" in verdict.remedy
 
 
+JOB, HELPER, ROUTER = "ci-coordinator", "helper", "log-router"
+OOM = "OutOfMemoryError: Container killed due to memory usage"
+
+
+@pytest.mark.parametrize(
+    ("containers", "essential", "name", "culprit"),
+    [
+        # A service had ended before the job's container did.
+        ([("db", 137, OOM), (JOB, 1, None)], [JOB, HELPER], "container-exited", JOB),
+        ([("db", 137, OOM), (JOB, 1, None)], [], "container-exited", JOB),
+        ([("db", 137, OOM), (JOB, 137, None)], [JOB, HELPER], "container-killed", JOB),
+        ([("db", 137, OOM), (JOB, 143, None), (HELPER, 2, None)], [JOB, HELPER],
+         "container-exited", HELPER),
+        ([("db", 137, OOM), (JOB, 137, OOM)], [JOB, HELPER], "container-out-of-memory", JOB),
+        ([("injector", 0, None), (HELPER, 143, None), (JOB, 1, None)], [JOB, HELPER],
+         "container-exited", JOB),
+        # A container of the operator's ended the task.
+        ([(ROUTER, 137, OOM), (JOB, 143, None)], [JOB, ROUTER], "container-out-of-memory", ROUTER),
+        ([(ROUTER, 137, OOM), (JOB, 143, None)], [], "container-out-of-memory", ROUTER),
+    ],
+)  # fmt: skip
+def test_the_container_that_ended_the_task_is_named(
+    containers: Any, essential: list[str], name: str, culprit: str
+) -> None:
+    task = stopped("EssentialContainerExited", "Essential container in task exited", containers)
+    verdict = diagnosis.of_stopped_task(task, JOB, essential=essential)
+    assert verdict.name == name
+    assert verdict.summary.startswith(f"container {culprit} ")
+    assert all(f"container {one[0]}: " in verdict.raw for one in containers)
+
+
 def test_a_killed_script_gets_a_hint() -> None:
     task = stopped("", "", [("ci-coordinator", None, None)], cpu="1024", memory="2048")
     assert diagnosis.of_script_exit(1, task, "ci-coordinator") is None

@@ -93,10 +93,32 @@ def test_nothing_chosen_changes_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_each_is_off_until_allowed(tmp_path: Path, name: str, key: str) -> None:
-    value = {"ARCHITECTURE": "ARM64"}.get(name, "1")
-    (line,) = refused(tmp_path, "", **{name: value})
+    if name == "ARCHITECTURE":
+        with pytest.raises(JobConfigurationError) as caught:
+            chosen(tmp_path, "", ARCHITECTURE="arm64").check_architecture("X86_64", ())
+        line = str(caught.value)
+    else:
+        (line,) = refused(tmp_path, "", **{name: "1"})
     assert line.startswith(f"variable FARGATE_{name}")
     assert line.endswith(f"can't be chosen on this runner; its operator allows it by [Allow] {key}")
+
+
+def test_what_nobody_ever_allowed_is_told_and_ignored_without_images(tmp_path: Path) -> None:
+    """As with the Go driver, which knows none of these variables."""
+    names = ("CPU", "MEMORY", "EPHEMERAL_STORAGE", "CAPACITY", "TASK_ROLE", "ARCHITECTURE")
+    env = environment(**{f"CUSTOM_ENV_FARGATE_{name}": "a\nb" for name in names})
+    found = choose(settings(tmp_path, ""), env, derived=False)
+    assert found.overrides(0, 0) == {}
+    assert [line.partition(" is ignored: it can't be chosen on")[0] for line in found.warnings] == [
+        f"variable FARGATE_{name}: 'a\\nb'"
+        for name in ("CPU", "MEMORY", "EPHEMERAL_STORAGE", "ARCHITECTURE", "CAPACITY", "TASK_ROLE")
+    ]
+    assert found.warnings[0].endswith("its operator allows it by [Allow] MaxCPU")
+    # Whoever wrote of it in [Allow], if only to allow none, wants it kept to.
+    for allow in ("TaskRoles = []", "Capacities = []", "MaxCPU = 1024", "Architectures = []"):
+        with pytest.raises(JobConfigurationError) as caught:
+            choose(settings(tmp_path, f"[Allow]\n{allow}\n"), env, derived=False)
+        assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -161,18 +183,21 @@ def test_sizes_that_do_not_go_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "size"),
+    ("job", "usual", "size"),
     [
-        ({"CPU": "4096"}, ("4096", "8192")),
-        ({"MEMORY": "8 GB"}, ("1024", "8192")),
-        ({"MEMORY": "16 GB"}, ("2048", "16384")),
-        ({"CPU": "1 vCPU"}, ("1024", "2048")),
+        ({"CPU": "4096"}, (1024, 2048), ("4096", "8192")),
+        ({"MEMORY": "8 GB"}, (1024, 2048), ("1024", "8192")),
+        ({"MEMORY": "16 GB"}, (1024, 2048), ("2048", "16384")),
+        ({"CPU": "1 vCPU"}, (1024, 2048), ("1024", "2048")),
+        ({"CPU": "1 vCPU"}, (2048, 4096), ("1024", "4096")),
+        ({"CPU": "0.25 vCPU"}, (2048, 16384), ("256", "2048")),
+        ({"MEMORY": "1 GB"}, (2048, 4096), ("512", "1024")),
     ],
 )
-def test_one_alone_brings_the_other(
-    tmp_path: Path, job: dict[str, Any], size: tuple[str, str]
+def test_one_alone_keeps_the_other_or_takes_the_nearest(
+    tmp_path: Path, job: dict[str, Any], usual: tuple[int, int], size: tuple[str, str]
 ) -> None:
-    found = chosen(tmp_path, **job).overrides(1024, 2048)
+    found = chosen(tmp_path, **job).overrides(*usual)
     assert (found["cpu"], found["memory"]) == size
 
 
@@ -207,8 +232,13 @@ def test_the_platform_of_an_image(tmp_path: Path) -> None:
     assert chosen(tmp_path, platform="ARM64").architecture == "ARM64"
     assert chosen(tmp_path, "", platform="X86_64").architecture == "X86_64"
     assert chosen(tmp_path, platform="ARM64", ARCHITECTURE="X86_64").architecture == "X86_64"
-    (line,) = refused(tmp_path, "", platform="ARM64")
-    assert line.startswith("image: docker: platform: ARM64: can't be chosen on this runner")
+    arm = chosen(tmp_path, "", platform="ARM64")
+    with pytest.raises(JobConfigurationError) as caught:
+        arm.check_architecture("X86_64", ())
+    assert str(caught.value).startswith("image: docker: platform: 'ARM64' can't be chosen on")
+    # What the job gets anyway, or may have.
+    arm.check_architecture("ARM64", ())
+    arm.check_architecture("X86_64", ("ARM64",))
 
 
 @given(st.text(max_size=20), st.sampled_from(["CPU", "MEMORY", "EPHEMERAL_STORAGE"]))

@@ -215,6 +215,48 @@ def test_masked_values_reach_services_only_where_allowed(tmp_path: Path) -> None
     }
 
 
+def test_variables_of_a_service_refer_to_each_other(tmp_path: Path) -> None:
+    own = [
+        variable("URL", "postgres://$POSTGRES_USER@db/${POSTGRES_DB}"),
+        variable("POSTGRES_USER", "ci"),
+        variable("POSTGRES_DB", "$NAME"),
+        variable("NAME", "own-$NAME"),
+        variable("TOKEN", "$PIN"),
+        variable("HEADER", "Token $TOKEN"),
+    ]
+    job: dict[str, Any] = {
+        "services": [{"name": "postgres", "variables": own}],
+        "variables": [variable("NAME", "job"), variable("PIN", "12", masked=True)],
+    }
+    found = read(tmp_path, **job)
+    assert dict(found.services[0].variables) == {
+        "URL": "postgres://ci@db/job",
+        "POSTGRES_USER": "ci",
+        "POSTGRES_DB": "own-job",
+        "NAME": "own-job",
+    }
+    (warning,) = found.warnings
+    assert "doesn't get 'HEADER', 'TOKEN': masked" in warning
+
+
+@pytest.mark.parametrize("value", ["postgres", "node", "latest", "123456789012"])
+def test_an_ordinary_word_that_is_masked_refuses_no_name(tmp_path: Path, value: str) -> None:
+    found = read(
+        tmp_path,
+        image="123456789012.dkr.ecr.us-east-1.amazonaws.com/node:latest",
+        services=[{"name": "postgres:17-latest", "alias": "postgres-node"}],
+        variables=[variable("PASSWORD", value, masked=True)],
+    )
+    assert found.services[0].aliases == ("postgres", "postgres-node")
+    assert found.warnings == ()
+
+
+def test_a_user_may_be_no_secret_however_short(tmp_path: Path) -> None:
+    image = {"name": "a", "executor_opts": {"docker": {"user": "$WHO"}}}
+    (line,) = refused(tmp_path, image=image, variables=[variable("WHO", "ci", masked=True)])
+    assert line.startswith("image: docker: user holds the value of the masked variable WHO")
+
+
 FORMS = ("{}", "$PASSWORD", "${PASSWORD}", "x-{}", "x.{}:1")
 PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "image": lambda text: {"image": text},

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from driver_calls import JobCalls
@@ -147,6 +147,7 @@ def test_no_text_about_images_shows_a_secret(
 def test_no_text_about_choices_shows_a_secret(
     config: Any, name: str, secret: str, around: str
 ) -> None:
+    assume("FARGATE_" not in secret)  # the driver's own word
     env = secret_environment(secret, {}, **{name: around + secret.replace("\0", "")})
     text = masking.whole(said(config, env))
     assert text
@@ -168,6 +169,8 @@ def test_no_text_of_the_settings_shows_a_secret(tmp_path: Path, name: str) -> No
 @given(secret=line | tricky)
 @example(secret="'\"\\00000")
 def test_the_boundary_hides_what_is_quoted(secret: str) -> None:
+    # With the mask's own brackets what is left would look like the secret.
+    assume(not secret.startswith("]") and not secret.endswith("["))
     masking._known.clear()
     masking.learn(secret)
     for text in (

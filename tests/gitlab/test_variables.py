@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.gitlab.variables import Variables
-from front_calls import call_environment
+from front_calls import RECORDED, call_environment
 from job_response import job_environment, variable
 
 if TYPE_CHECKING:
@@ -78,12 +78,36 @@ def test_what_services_get(tmp_path: Path) -> None:
             variable("PASSWORD", "s3cr3t-value", masked=True),
             variable("PASSWORD", "public-override"),
             variable("AFILE", "content", file=True),
-            *(variable(name, "x") for name in ("CI", "CI_JOB_ID", "GITLAB_CI", "GIT_DEPTH")),
+            variable("FARGATE_CPU", "1024"),
+            variable("FF_TIMESTAMPS", "true"),
+            variable("GIT_DEPTH", "20"),
             variable("CITY", "Bern"),
+            *(variable(name, "x") for name in OWN),
         ],
         expanded={"POSTGRES_DB": "test"},
     )
-    assert found.for_services() == {"CITY": "Bern", "NAME": "test", "POSTGRES_DB": "test"}
+    assert found.for_services() == {
+        "CITY": "Bern",
+        "NAME": "test",
+        "POSTGRES_DB": "test",
+        **dict.fromkeys(OWN, "x"),
+    }
+
+
+OWN = ("CI_DB_NAME", "CI_REGISTRY_MIRROR", "GITLAB_OMNIBUS_CONFIG", "GIT_ROOT", "RUNNER_NAME")
+"""An author's, by names that only begin as GitLab's do."""
+
+
+def test_what_gitlab_adds_is_for_no_service(tmp_path: Path) -> None:
+    names = {
+        name.removeprefix("CUSTOM_ENV_")
+        for call in RECORDED.glob("*/*/call.json")
+        for name in json.loads(call.read_text())["env"]
+        if name.startswith("CUSTOM_ENV_")
+    }
+    assert "CI_RUNNER_SHORT_TOKEN" in names
+    found = variables(tmp_path, [variable(name, "x") for name in names])
+    assert set(found.for_services()) == {"AFILE", "SECRET"}
 
 
 JSON = st.recursive(

@@ -97,6 +97,7 @@ case "$*" in
   *"create-repository"*) : >"$CREATED" ;;
   *get-login-password*) echo secret ;;
   *login*) [ "$(cat)" = secret ] ;;
+  *"buildx inspect"*) false ;;
   *"buildx build"*) : >"$PUSHED" ;;
 esac
 """
@@ -137,6 +138,9 @@ def test_the_printed_commands_are_a_script(
     registry = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
     tag = f"{digest(source_directory(), without=('README.md',))[:12]}-18.4.0"
     assert f"--tag {registry}/fargate-helper:{tag} {ROOT}/images/helper\n" in called
+    # Docker's own builder makes one architecture only.
+    assert "buildx create --name fargate-helper --driver docker-container\n" in called
+    assert "--builder fargate-helper --platform linux/amd64,linux/arm64 --push" in called
     assert "HELPER_AMD64=pinned-amd --build-arg HELPER_ARM64=pinned-arm" in called
     assert f'HelperImage = "{registry}/fargate-helper:{tag}"\n' in done.stdout
     # Again: nothing is made or pushed a second time.

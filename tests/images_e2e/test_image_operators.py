@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+import image_jobs
 import image_kinds
 import recorded_calls
 from driver_calls import JobCalls
@@ -57,4 +58,43 @@ def test_a_terminal_in_a_lost_job_and_its_end(
     assert call(fargate, "reap").stdout == ""
     shutil.rmtree(job.temporary)
     assert "removed its temporary directory" in call(fargate, "reap").stdout
+    until(lambda: not fargate.alive())
+
+
+def test_a_service_that_dies_later_is_told_by_the_script_that_fails(
+    fargate: LocalFargate, store: Path, tmp_path: Path
+) -> None:
+    image_kinds.add(store, "alone")
+    services = [
+        image_jobs.service("late", AFTER="/builds/end", DIE="4"),
+        image_jobs.service("early", DIE="3"),
+        image_jobs.service("living"),
+    ]
+    image = {"name": image_kinds.NAMES["alone"]}
+    job = JobCalls(tmp_path / "t", fargate.config, 4712, image=image, services=services)
+    prepared = job.call("prepare", CI_PROJECT_DIR=FOLDER)
+    assert prepared.returncode == 0
+    assert prepared.stderr.count("ended: its container is STOPPED, exit code 3") == 1
+
+    def run(text: str, stage: str = "build_script") -> subprocess.CompletedProcess[str]:
+        return job.call("run", job.script(text), stage)
+
+    assert run("touch /builds/end").returncode == 0
+
+    def late() -> str:
+        (found,) = fargate.alive()
+        states = {one["name"]: str(one["lastStatus"]) for one in found["containers"]}
+        return states["service-1-late"]
+
+    until(lambda: late() == "STOPPED")
+    # It is no matter of the helper's stages, of those that succeed, or of ECS's being there.
+    assert "ended" not in run("exit 1", "get_sources").stderr + run("exit 0").stderr
+    failed = run("exit 7")
+    assert failed.returncode == 1
+    told = [line for line in failed.stderr.splitlines() if "ended while scripts ran" in line]
+    assert len(told) == 1, failed.stderr
+    assert "its container is STOPPED, exit code 4" in told[0]
+    assert "its log can't be shown: its container has no logConfiguration" in failed.stderr
+    assert "ended" not in run("exit 7").stderr
+    assert job.call("cleanup").returncode == 0
     until(lambda: not fargate.alive())

@@ -40,6 +40,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     saved.launches.append(
         records.Launch({"clientToken": "t", "tags": []}, MOMENT, "arn:task", True, size=SIZE)
     )
+    saved.launches[0].essential = ["a", "b"]
     saved.save()
     loaded = records.load(str(tmp_path))
     assert loaded is not None
@@ -50,8 +51,29 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     (launch,) = loaded.launches
     assert launch.request == {"clientToken": "t", "tags": []}
     assert (launch.created, launch.size) == (MOMENT, SIZE)
+    assert (loaded.size, loaded.container, launch.essential) == (SIZE, "a", ["a", "b"])
     assert (launch.task_arn, launch.refused) == ("arn:task", True)
     assert loaded.task_arn == "arn:task"
+
+
+@pytest.mark.parametrize(
+    ("task_arn", "refused", "kept"),
+    [(None, False, True), ("arn:task", False, False), (None, True, False)],
+)
+def test_overrides_are_kept_while_their_request_may_be_replayed(
+    tmp_path: Path, task_arn: str | None, *, refused: bool, kept: bool
+) -> None:
+    saved = record(tmp_path)
+    environment = [{"name": "POSTGRES_PASSWORD", "value": "hunter2"}]
+    overrides = {"containerOverrides": [{"name": "db", "environment": environment}]}
+    request = {"clientToken": "t", "overrides": overrides}
+    saved.launches.append(records.Launch(request, MOMENT, task_arn, refused))
+    saved.save()
+    assert ("hunter2" in (tmp_path / "record.json").read_text()) is kept
+    loaded = records.load(str(tmp_path))
+    assert loaded
+    assert loaded.launches[0].request == (request if kept else {"clientToken": "t"})
+    assert saved.launches[0].request == request
 
 
 def test_records_of_older_versions_are_loaded(tmp_path: Path) -> None:
@@ -68,10 +90,12 @@ def test_records_of_older_versions_are_loaded(tmp_path: Path) -> None:
     del data["about"]
     del data["launches"][0]["definition"]
     del data["launches"][0]["capacity"]
+    del data["launches"][0]["essential"]
     file.write_text(json.dumps(data))
     old = records.load(str(tmp_path))
     assert old
     assert (old.about, old.launches[0].definition, old.launches[0].capacity) == ({}, "", "")
+    assert (old.size, old.container, old.launches[0].essential) == ({}, "", [])
 
 
 @given(text=st.text())

@@ -125,7 +125,7 @@ def test_a_file_as_people_publish_them() -> None:
         ("Fargate", "WaitForHealthy = true", "wait_for_healthy", True),
         ("Fargate", "StartTimeout = 1.5", "start_timeout", 1.5),
         ("Fargate", 'BuildsDir = "/builds"', "builds_dir", "/builds"),
-        ("Fargate", 'CacheDir = "/cache"', "cache_dir", "/cache"),
+        ("Fargate", 'CacheDir = "//a/./b/"', "cache_dir", "/a/b"),
         (
             "Fargate",
             'AssumeRole = "arn:aws-cn:iam::123456789012:role/ci/x"',
@@ -290,12 +290,30 @@ def test_relative_paths_count_from_the_current_folder(folder: Path) -> None:
         (
             "Fargate",
             'BuildsDir = "builds"',
-            "[Fargate] BuildsDir: 'builds' is not absolute; allowed: an absolute path",
+            "[Fargate] BuildsDir: 'builds' is not absolute; allowed: an absolute path, not /",
+        ),
+        (
+            "Fargate",
+            'BuildsDir = "//"',
+            "[Fargate] BuildsDir: '//' is not allowed; allowed: an absolute path, not /",
+        ),
+        (
+            "Fargate",
+            'CacheDir = "/a/.."',
+            "[Fargate] CacheDir: '/a/..' is not allowed; allowed: an absolute path, not / or"
+            " BuildsDir",
+        ),
+        (
+            "Fargate",
+            'CacheDir = "/a"\nBuildsDir = "/a/"',
+            "[Fargate] CacheDir: is BuildsDir too ('/a'); allowed: an absolute path, not / or"
+            " BuildsDir",
         ),
         (
             "Fargate",
             r'CacheDir = "/a\nb"',
-            r"[Fargate] CacheDir: '/a\nb' holds control characters; allowed: an absolute path",
+            r"[Fargate] CacheDir: '/a\nb' holds control characters; allowed: an absolute path, not"
+            " / or BuildsDir",
         ),
         (
             "Fargate",

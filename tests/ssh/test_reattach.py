@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fargate_driver.errors import DriverError
+from fargate_driver.ssh import session, stage
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.ssh.master import _masters, reopen_master
-from ssh.container_shells import KINDS, make_task
+from ssh.container_shells import KINDS, SHELLS_GO_BY, make_task
 from ssh.pretended_task import USER, Run, Stages, Task, wait_until
 from ssh.test_session import alive
 
@@ -126,6 +127,18 @@ def test_every_line_arrives_once_and_in_order(shells: Stages, end: int) -> None:
     wait_until(lambda: left(shells) == ["environment"])
 
 
+def test_what_shells_go_by_does_not_end_the_output(tmp_path: Path) -> None:
+    task = make_task(tmp_path, "bash+bash", login=SHELLS_GO_BY)
+    task.start()
+    try:
+        lost = "touch lose; while [ -e lose ]; do sleep 0.1; done"
+        run, _ = lose(Stages(task, task.open()), f"{lost}; sleep 2.5; echo end; exit 3")
+        assert (run.outcome.code, run.outcome.lost) == (3, "")
+        assert run.stdout.endswith(b"end\n")
+    finally:
+        task.stop()
+
+
 def test_large_output_is_whole(stages: Stages) -> None:
     data = stages.task.directory / "data"
     data.write_bytes(os.urandom(20_000_000))
@@ -142,6 +155,32 @@ def test_a_connection_that_is_lost_again_and_again(stages: Stages) -> None:
     run, reconnect = lose(stages, script, times=3)
     assert len(reconnect.reasons) == 3
     assert (run.outcome.code, run.stdout) == (5, b"1\n2\n3\n")
+
+
+def test_connections_that_all_break_at_once_are_given_up(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_FIRST_PAUSE", 0.01)
+    told: list[str] = []
+
+    def stands_and_dies(why: str) -> bool:
+        told.append(why)
+        assert len(told) < 20
+        return True
+
+    sign = stages.task.directory / "begun"
+
+    def lose_it() -> None:
+        wait_until(sign.exists)
+        kill_master(stages)
+
+    killed = threading.Thread(target=lose_it)
+    killed.start()
+    run = stages.run(f"touch {sign}; sleep 60", reconnect=stands_and_dies)
+    killed.join()
+    assert len(told) == 6
+    assert run.outcome.lost.endswith("; 6 new connections in a row were lost at once")
+    assert (run.outcome.code, run.outcome.connected, bool(run.outcome.stage)) == (None, False, True)
 
 
 def test_a_script_that_ends_while_disconnected(shells: Stages) -> None:
@@ -345,6 +384,42 @@ def test_a_network_that_falls_silent_for_a_while(task: Task) -> None:
     assert run.outcome.code == 11
     assert run.stdout == lines("out", 50) + (b"0" * 9998 + b"7\n") * 1500
     assert run.stderr == lines("err", 50)
+
+
+def test_a_cancel_over_a_silent_network_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "KILL_LIMIT", 1.0)
+    task = Task(tmp_path, contained=True)
+    network = Network(task.port)
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    try:
+        task.start()
+        task.connection = Connection(str(task.job), "127.0.0.1", network.port, USER)
+        stages = Stages(task, task.open())
+        ready = task.directory / "ready"
+
+        def cancel() -> None:
+            wait_until(ready.exists)
+            network.silent.set()
+            os.write(writing, b"\x0f")
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        run = stages.run(
+            f"touch {ready}; sleep 300", cancelled=network.silent.is_set, wakeup_fd=reading
+        )
+        thread.join()
+    finally:
+        network.close()
+        os.close(reading)
+        os.close(writing)
+        task.stop()
+    assert run.outcome.lost == (
+        "cancelled; the container did not answer within 1 s, the script may still run"
+    )
+    assert (run.outcome.code, run.outcome.connected, bool(run.outcome.stage)) == (None, False, True)
 
 
 def test_twenty_stages_in_a_row_leave_nothing(stages: Stages) -> None:

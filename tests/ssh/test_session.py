@@ -18,7 +18,7 @@ from fargate_driver.ssh.errors import SessionRefusedError
 from fargate_driver.ssh.master import _masters
 from fargate_driver.ssh.mux import Session
 from fargate_driver.ssh.remote import stage_command
-from ssh.container_shells import KINDS, make_task
+from ssh.container_shells import KINDS, SHELLS_GO_BY, make_task
 from ssh.pretended_task import Stages, Task, wait_until
 
 if TYPE_CHECKING:
@@ -80,6 +80,25 @@ def test_background_processes_neither_delay_the_end_nor_die_of_it(shells: Stages
     before = (shells.task.directory / "noise").stat().st_size
     wait_until(lambda: (shells.task.directory / "noise").stat().st_size > before + 40)
     assert all(alive(pid) for pid in pids)
+
+
+# A log on the side, lines with the time, a service's last words: all is written after the script.
+@pytest.mark.parametrize(
+    "script",
+    [
+        'mkfifo p; (while read -r l; do echo "t $l"; done) <p & exec >p 2>&1; rm p\n',
+        "mkfifo p; tee log <p & exec >p 2>&1; rm p\n",
+        "(sleep 0.5; echo end) & exec >/dev/null\n",
+        "(sleep 0.5; echo end >&2) & exec >/dev/null\n",
+    ],
+)
+def test_last_words_of_what_a_script_leaves_behind_arrive(shells: Stages, script: str) -> None:
+    counting = "n=0; while [ $n -lt 200 ]; do n=$((n + 1)); echo line $n; done; echo end"
+    run = shells.run(f"cd {shells.task.directory}\n{script}{counting}; exit 3")
+    assert run.outcome.code == 3
+    assert (run.stdout + run.stderr).endswith(b"end\n")
+    if "p" in script.split()[:2]:
+        assert run.stdout.count(b"line") == 200
 
 
 def test_stages_that_leave_holders_do_not_use_up_the_sessions(shells: Stages) -> None:
@@ -408,6 +427,22 @@ def test_a_container_that_exports_everything_does_not_export_the_nonce(
     finally:
         task.stop()
     assert run.outcome.code == 1
+
+
+def test_what_shells_go_by_changes_no_stage_and_reaches_the_script(tmp_path: Path) -> None:
+    task = make_task(tmp_path, "bash+bash", login=SHELLS_GO_BY)
+    task.environment["TMOUT"] = "1"
+    task.start()
+    try:
+        stages = Stages(task, task.open())
+        # Longer than `read` waits in bash, and than the guard gives the relays then.
+        run = stages.run('echo "$TMOUT"; sleep 2.5; echo end; exit 3')
+        assert (run.stdout, run.stderr) == (b"1\nend\n", b"")
+        assert (run.outcome.code, run.outcome.lost) == (3, "")
+        state = Path(stages.found.state_directory)
+        wait_until(lambda: [path.name for path in state.iterdir()] == ["environment"])
+    finally:
+        task.stop()
 
 
 def test_secrets_are_in_no_command_line(stages: Stages) -> None:

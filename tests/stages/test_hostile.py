@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
+from fargate_driver.ssh.connection import Connection
+from fargate_driver.ssh.session import Outcome
+from fargate_driver.stages import cleanup, killed, lost, run
 from free_port import free_port
+from front_calls import flags
 from local_fargate import FARGATE, LocalFargate, processes_in, until
 
 if TYPE_CHECKING:
@@ -94,6 +98,40 @@ def test_what_the_operator_must_mend_is_no_fault_of_the_job(
     fargate.faults(rule)
     prepared = new_job().call("prepare", FARGATE_TASK_DEFINITION="ci-coordinator:1")
     assert prepared.returncode == 2, prepared.stderr
+
+
+def test_a_cleanup_with_a_surprise_ends_the_task(
+    fargate: LocalFargate, job: JobCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def surprise(_env: object) -> None:
+        raise TypeError("surprise")
+
+    monkeypatch.setattr("fargate_driver.gitlab.variables.hide_secrets", surprise)
+    monkeypatch.setattr(cleanup, "ignore_sigterm", lambda: None)
+    monkeypatch.setattr(os, "environ", job.call_environment({}))
+    with pytest.raises(TypeError, match="surprise"):
+        cleanup.main(flags(config=str(job.config)))
+    until(lambda: not fargate.alive())
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [(None, "the connection was lost; ECS can't be asked why: internal error"), (137, ""), (0, "")],
+)
+def test_a_surprise_of_the_explanation_changes_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None, told: str
+) -> None:
+    def surprise(_directory: str) -> None:
+        raise TypeError("surprise")
+
+    monkeypatch.setattr("fargate_driver.records.load", surprise)
+    connection = Connection(str(tmp_path), "127.0.0.1", 1, "nobody")
+    outcome = Outcome(code, "" if code is not None else "the connection was lost", cancelled=False)
+    assert lost.end_of_task(str(tmp_path)) == ""
+    monkeypatch.setattr(killed, "_PATIENCE", 0.0)
+    found = run._why_no_verdict(str(tmp_path), connection, outcome, 0.0)
+    assert found.startswith(told)
+    assert bool(found) is bool(told)
 
 
 @pytest.mark.parametrize(

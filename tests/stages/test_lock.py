@@ -188,7 +188,7 @@ def test_cleanup_ends_what_a_prepare_that_it_cannot_end_starts(
 def test_a_sweep_leaves_a_job_alone_that_is_just_prepared(
     fargate: LocalFargate, job: JobCalls
 ) -> None:
-    fargate.faults({"task": {"start_delay": 4}})
+    fargate.faults({"task": {"start_delay": 15}})
     before = len(fargate.tasks())
     command = [*FARGATE, "--config", str(fargate.config), "reap"]
     with job.start("prepare") as first:

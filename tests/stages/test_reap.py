@@ -157,8 +157,7 @@ def test_managers_of_one_name_end_nothing_that_runs_in_the_other(
     """As two containers that share `Manager` and the directory of records."""
     job = new_job(fargate, tmp_path)
     job.config = tmp_path / "named.toml"
-    text = fargate.config.read_text().replace("[TaskMetadata]", '[TaskMetadata]\nManager = "ci-a"')
-    job.config.write_text(text)
+    job.config.write_text(fargate.config.read_text().replace('"embedded"', '"ci-a"'))
     container = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
     monkeypatch.setattr(reap_command, "_YOUNG", -60.0)
     with runner_that_prepares(job, tmp_path, *container) as runner:
@@ -207,6 +206,27 @@ def test_tasks_without_a_record_are_stopped_where_they_can_be_listed(
     assert "the job's record was removed, so its task can't be stopped" in cleaned.stderr
     for one in (job, other):
         assert one.call("cleanup").returncode == 0
+
+
+@pytest.mark.parametrize("known", ["", "this host"])
+def test_where_another_may_go_by_the_same_name_no_record_is_missed(
+    fargate: LocalFargate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    known: str,
+) -> None:
+    """As two containers with one host name, without `Manager`."""
+    config = tmp_path / "unnamed.toml"
+    config.write_text(fargate.config.read_text().replace('Manager = "embedded"', ""))
+    monkeypatch.setattr(host, "known", lambda: known)
+    before = len([call for call in fargate.calls() if call["operation"] == "ListTasks"])
+    assert main(["--config", str(config), "reap"]) == 0
+    asked = len([call for call in fargate.calls() if call["operation"] == "ListTasks"]) - before
+    said = capsys.readouterr().out
+    assert (asked, said != "", "set [TaskMetadata] Manager" in said) == (
+        (1, False, False) if known else (0, True, True)
+    )
 
 
 def test_a_job_that_runs_without_its_record_is_left_alone(

@@ -113,6 +113,9 @@ def test_the_end_of_the_task_is_told_apart(
     after = job.call("run", job.script("echo never"), "after_script")
     assert (after.returncode, after.stdout) == (2, "")
     assert said in after.stderr
+    for told in (ran.stderr, after.stderr):
+        assert "security group" not in told
+        assert "container ci-coordinator " in told or said == "SpotInterruption"
 
 
 def test_a_task_that_somebody_stops(fargate: LocalFargate, job: JobCalls) -> None:

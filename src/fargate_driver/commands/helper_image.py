@@ -10,12 +10,18 @@ from fargate_driver.errors import DriverError
 from fargate_driver.helper import ToolsError, image_tag, source_directory
 from fargate_driver.setup.plan import registry_of
 
+# Builders and emulators: docs.docker.com/build/building/multi-platform.
 # GitLab's tags: docs.gitlab.com/runner/configuration/advanced-configuration, "Helper image".
 _TEXT = """\
 # The tools image of gitlab-fargate-driver, from {directory}/Dockerfile.
-# Building it for both architectures needs Docker with buildx, pushing it the AWS CLI.
+# Building it needs Docker with buildx, pushing it the AWS CLI.
 # It can be run again: what is there already stays.
 set -eu
+
+# One of them alone will do where no job needs the other. Both need an emulator for the other one,
+# which Docker Desktop has, and Docker on Linux gets by
+#   docker run --privileged --rm tonistiigi/binfmt --install all
+platforms=linux/amd64,linux/arm64
 
 # The version of your gitlab-runner, whose helper goes into the image
 runner={runner}  # such as 18.4.0; see gitlab-runner --version
@@ -37,7 +43,10 @@ else
   arm64=$(pinned "alpine-latest-arm64-v$runner")
   password=$(aws ecr get-login-password --region {region})
   printf %s "$password" | docker login --username AWS --password-stdin "$registry"
-  docker buildx build --platform linux/amd64,linux/arm64 --push \\
+  # Docker's own builder makes no image for several architectures; this one does.
+  docker buildx inspect fargate-helper >/dev/null 2>&1 ||
+    docker buildx create --name fargate-helper --driver docker-container
+  docker buildx build --builder fargate-helper --platform "$platforms" --push \\
     --build-arg "HELPER_AMD64=$amd64" \\
     --build-arg "HELPER_ARM64=$arm64" \\
     --tag "$registry/{repository}:$tag" \\

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fargate_driver.flags import Flags
 
 _PATIENCE = 60.0
-"""Seconds in which calls of AWS that are throttled or not served are tried again."""
+"""Seconds in which a family's calls of AWS that are throttled or not served are tried again."""
 _DAY = 86400.0
 
 
@@ -51,17 +51,17 @@ def images(flags: Flags, prune: float | None, dry_run: bool) -> int:
     if dry_run and prune is None:
         raise click.UsageError("--dry-run says what --prune DAYS would do: give that as well")
     config = settings.load(flags).settings
-    deadline = time.monotonic() + _PATIENCE
-    ecs = Ecs(launch.target(config), deadline=deadline)
+    ecs = Ecs(launch.target(config), deadline=time.monotonic() + _PATIENCE)
     directory = config.task_metadata.directory
-    definitions = Definitions(ecs, directory, deadline)
-    last = {use.family: use.last for use in definitions.uses()}
+    last = {use.family: use.last for use in Definitions(ecs, directory, ecs.deadline).uses()}
     # Who found one within StartTimeout may be about to start a task of it.
     oldest = None if prune is None else max(prune * _DAY, config.fargate.start_timeout)
     needed = set() if prune is None else _recorded(str(directory))
     failed = False
     derived = re.compile(re.escape(config.images.family) + "-[0-9a-f]{20}")
     for family in filter(derived.fullmatch, ecs.list_families(f"{config.images.family}-")):
+        # Hundreds of families take longer than one of them may.
+        ecs.deadline = time.monotonic() + _PATIENCE
         try:
             content, _ = ecs.describe_task_definition(family)
             names = {one.get("name") for one in content.get("containerDefinitions", [])}
@@ -78,7 +78,7 @@ def images(flags: Flags, prune: float | None, dry_run: bool) -> int:
                     continue
                 if not dry_run:
                     ecs.deregister_task_definition(name)
-                    definitions.forget(name)
+                    Definitions(ecs, directory, ecs.deadline).forget(name)
                 click.echo(f"{'would have deregistered' if dry_run else 'deregistered'} {line}")
         except DriverError as error:
             failed = True

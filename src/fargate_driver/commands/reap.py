@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fargate_driver import jobs, masking, records, settings
+from fargate_driver import host, jobs, masking, records, settings
 from fargate_driver.ecs import launch, pace
 from fargate_driver.ecs.client import Ecs
 from fargate_driver.ecs.errors import EcsError
@@ -86,6 +86,12 @@ def _stop_tasks_without_record(config: Settings, stopped: list[str], *, dry_run:
     Records are written before RunTask and removed after StopTask, and they are read after ListTasks
     here: a task that is listed and has no record belongs to no running job.
     """
+    if not (config.task_metadata.manager or host.known()):
+        click.echo(
+            "tasks without a record are not looked for: a container with this one's host name would"
+            " go by the same startedBy; set [TaskMetadata] Manager"
+        )
+        return True
     ecs = Ecs(launch.target(config), deadline=time.monotonic() + _PATIENCE)
     listed = ecs.list_tasks(startedBy=launch.started_by(config.task_metadata))
     directory = config.task_metadata.directory

@@ -19,7 +19,7 @@ from fargate_driver import owner, settings
 from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.flags import GLOBAL_FLAGS, Flags
-from fargate_driver.local.directory import CONFIG_NAME, IMAGES_CONFIG_NAME
+from fargate_driver.local.directory import CONFIG_NAME, IMAGES_CONFIG_NAME, MARK
 from fargate_driver.local.image_store.names import BadNameError, canonical
 from fargate_driver.local.image_store.store import Store, stores_of, users_store
 from fargate_driver.runner import services
@@ -105,10 +105,13 @@ def try_(
     no sources. The exit code is that of its script, or 2 for a system failure.
     """
     config = Path(flags.config) if flags.config else None
+    stores = [Store(users_store())]
     if config and image:
-        config = _with_images(config, image)
-    elif image:
-        _say_what_is_missing(image, *(service["name"] for service in given_services))
+        with_images = _with_images(config)
+        stores = stores_of(config.parent) if with_images else []
+        config = with_images or config
+    if image and stores:
+        _say_what_is_missing(stores, image, *(service["name"] for service in given_services))
     job = describe(
         [_read_script(script, command)],
         # Two of these at once, on one configuration, are two jobs.
@@ -190,18 +193,20 @@ class _Attempt:
             self._task.cancel()
 
 
-def _with_images(config: Path, image: str) -> Path:
-    """An embedded Fargate's other configuration, where it has the image that the job asks for."""
+def _with_images(config: Path) -> Path | None:
+    """The other configuration of an embedded Fargate; None where this one isn't its own."""
     other = config.with_name(IMAGES_CONFIG_NAME)
-    if config.name != CONFIG_NAME or not other.exists():
-        return config
-    return other if _is_in(stores_of(config.parent), image) else config
+    try:
+        own = config.read_bytes().startswith(f"# {MARK}".encode())
+    except OSError:
+        return None  # it is told where it is read
+    return other if own and config.name == CONFIG_NAME and other.exists() else None
 
 
-def _say_what_is_missing(*images: str) -> None:
+def _say_what_is_missing(stores: list[Store], *images: str) -> None:
     """Tell beforehand: to the driver, the embedded Fargate is a registry that lacks an image."""
     for image in images:
-        if not _is_in([Store(users_store())], image):
+        if not _is_in(stores, image):
             name = shlex.quote(image)
             say(
                 f"no image {image} here: the embedded Fargate pulls none, so bring it first:"

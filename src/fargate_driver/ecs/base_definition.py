@@ -61,12 +61,12 @@ class Base(NamedTuple):
     Attributes:
         arn: With its revision, which never changes.
         content: As DescribeTaskDefinition shows it.
-        tags: As DescribeTaskDefinition shows them; only where they are to be copied to tasks.
+        tags: Those that tasks can have, too; only where they are to be copied to tasks.
     """
 
     arn: str
     content: dict[str, Any]
-    tags: list[dict[str, str]]
+    tags: dict[str, str]
 
     def task(self) -> dict[str, Any]:
         """What is kept of it for the whole task, volumes and containers apart."""

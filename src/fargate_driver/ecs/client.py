@@ -40,17 +40,20 @@ class Ecs:
         deadline: until when (time.monotonic) calls that are throttled, or that AWS fails to serve,
             are tried again.
         longest_attempt: seconds that an answer may take.
+
+    Attributes:
+        target: the same.
+        deadline: the same, which whoever makes many calls may move.
     """
 
     def __init__(self, target: Target, *, deadline: float, longest_attempt: float = 60.0) -> None:
         self.target = target
-        self._deadline = deadline
-        self._longest_attempt = longest_attempt
+        self.deadline = deadline
         self._uncertain = False
         """Whether an attempt of the latest call may have had its effect unheard."""
         self._sent = False
         """Whether the latest attempt came as far as to be sent."""
-        self._session = session_for(target, deadline=deadline)
+        self._session = session_for(target, deadline=deadline, longest_attempt=longest_attempt)
         self._ecs = self._client("ecs")
 
     def run_task(self, request: dict[str, Any], *, chosen: Collection[str] = ()) -> dict[str, Any]:
@@ -354,14 +357,8 @@ class Ecs:
 
     def _client(self, service: str, region: str | None = None) -> Any:
         endpoint = endpoint_for(service, self.target.endpoint_url)
-        config = Config(
-            connect_timeout=min(self._longest_attempt, 10),
-            read_timeout=self._longest_attempt,
-            # Tried again below, where it can be told whether an attempt may have had its effect.
-            retries={"mode": "standard", "total_max_attempts": 1},
-            # A proxy cannot reach this machine's own loopback.
-            proxies={} if is_loopback(endpoint) else None,
-        )
+        # A proxy cannot reach this machine's own loopback.
+        config = Config(proxies={}) if is_loopback(endpoint) else None
         try:
             client = self._session.create_client(
                 service, region_name=region, endpoint_url=endpoint, config=config
@@ -400,7 +397,7 @@ class Ecs:
                 # Calls that go well pay nothing for the diagnosis.
                 from fargate_driver.ecs.explain import Call, explain
 
-                call = Call(operation, begun, self._deadline, self._sent, chosen)
+                call = Call(operation, begun, self.deadline, self._sent, chosen)
                 error, again_until = explain(e, call)
                 CALLS[operation, error.code or "no_answer"] += 1
                 self._uncertain = self._uncertain or not error.refused

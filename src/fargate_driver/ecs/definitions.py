@@ -38,6 +38,8 @@ make new ones every day."""
 _GLANCE = 0.1
 """Seconds between looks at a lock that another process holds while it asks ECS."""
 _REVISION = re.compile(r"[A-Za-z0-9_-]{1,255}:[1-9][0-9]{0,9}")
+_PINNED = re.compile(":[0-9]+$")
+"""A revision at the end of a name; a family may be all digits, too."""
 _GONE = ("taskdefinition is inactive", "taskdefinition not found", "unable to describe task def")
 """What ECS says about a revision that was deregistered, or is another account's."""
 
@@ -122,13 +124,19 @@ class Definitions:
             EcsError: There is none, or ECS refused.
         """
         path = self._path(f"base-{pace.digest(name, str(tags))}")
-        found = _known_base(path, for_ever=name.rpartition(":")[2].isdigit())
+        found = _known_base(path, for_ever=_PINNED.search(name) is not None)
         if not found:
             with self._locked(path) as kept:
                 found = _known_base(path, for_ever=False) if kept else None
                 if not found:
                     content, tag_list = self._ecs.describe_task_definition(name, tags=tags)
-                    found = Base(content["taskDefinitionArn"], content, tag_list)
+                    # AWS gives tags of its own, as CloudFormation does, and takes none.
+                    own = {
+                        tag["key"]: tag.get("value", "")
+                        for tag in tag_list
+                        if not tag["key"].lower().startswith("aws:")
+                    }
+                    found = Base(content["taskDefinitionArn"], content, own)
                     if kept:
                         _keep(path, json.dumps(found))
         return found
@@ -225,7 +233,7 @@ def _known_base(path: Path, *, for_ever: bool) -> Base | None:
         age = time.time() - path.stat().st_mtime
         base = Base(*json.loads(_read(path)))
         sound = isinstance(base.arn, str) and isinstance(base.content, dict)
-        if sound and (for_ever or 0 <= age < _BASE_LASTS):
+        if sound and isinstance(base.tags, dict) and (for_ever or 0 <= age < _BASE_LASTS):
             return base
     return None
 

@@ -85,11 +85,20 @@ def derive(
             f" {_MOST_CONTAINERS} containers at most, which leaves room for {room} services"
         )
     request["containerDefinitions"] = containers
-    if base and base.tags:
-        request["tags"] = base.tags
     identity = json.dumps([_FORM, base.arn if base else None, request], sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:20]
     return {"family": f"{config.images.family}-{digest}", **request}
+
+
+def usual_architecture(config: Settings, base: Base | None) -> str:
+    """The processors of jobs that ask for none, X86_64 or ARM64.
+
+    Args:
+        config: The settings.
+        base: As for `derive`.
+    """
+    of_base = base.content.get("runtimePlatform", {}).get("cpuArchitecture") if base else None
+    return config.images.architecture or of_base or "X86_64"
 
 
 def _task(config: Settings, architecture: str | None, base: Base | None) -> dict[str, Any]:
@@ -111,14 +120,11 @@ def _task(config: Settings, architecture: str | None, base: Base | None) -> dict
             request[name] = role
     if images.ephemeral_storage:
         request["ephemeralStorage"] = {"sizeInGiB": images.ephemeral_storage}
-    platform: dict[str, str | None] = {
-        "cpuArchitecture": "X86_64",
+    request["runtimePlatform"] = {
         "operatingSystemFamily": "LINUX",
+        **request.get("runtimePlatform", {}),
+        "cpuArchitecture": architecture or usual_architecture(config, base),
     }
-    platform |= request.get("runtimePlatform", {})
-    if architecture or images.architecture:
-        platform["cpuArchitecture"] = architecture or images.architecture
-    request["runtimePlatform"] = platform
     volumes = base.content.get("volumes", []) if base else []
     for volume in (_TOOLS_VOLUME, _BUILDS_VOLUME, _CACHE_VOLUME):
         if any(other.get("name") == volume for other in volumes):
@@ -138,6 +144,12 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
             f"[Fargate] ContainerName: {name} is the driver's own container where [Images] is"
             " enabled; give the job's another name"
         )
+    for folder in (config.builds_dir, config.cache_dir):
+        if any(f"{folder}/".startswith(f"{taken}/") for taken in (TOOLS, _INJECTED)):
+            raise DriverError(
+                f"[Fargate] BuildsDir and CacheDir: {folder} is where the driver's own tools are in"
+                " tasks of [Images]; choose another folder"
+            )
     shared = _mounts(config, template)
     own = [mount for mount in template.get("mountPoints", ()) if mount not in shared]
     hosts = ",".join(alias for service in images.services for alias in service.aliases)
@@ -147,21 +159,21 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
     tools = {"sourceVolume": _TOOLS_VOLUME, "containerPath": TOOLS, "readOnly": True}
     ready = {"containerName": INJECTOR_CONTAINER, "condition": "SUCCESS"}
 
-    def init(port: int, *more: str) -> list[str]:
+    def init(port: int, *more: str) -> dict[str, list[str]]:
         names = ["--hosts", hosts] if hosts else []
-        return [f"{TOOLS}/init", "--port", str(port), *more, *names]
+        # Never empty: then ECS might leave the image's own command in place.
+        return {
+            "entryPoint": [f"{TOOLS}/init"],
+            "command": ["--port", str(port), *more, *names],
+        }
 
     user = images.image.user or ("0" if settings.run_as == "root" else None)
     return [
         {
             **_container(config, INJECTOR_CONTAINER, helper_image, template),
             "essential": False,
-            "entryPoint": [
-                f"{TOOLS}/inject",
-                _INJECTED,
-                *(str(mount["containerPath"]) for mount in ours),
-            ],
-            "command": [],
+            "entryPoint": [f"{TOOLS}/inject"],
+            "command": [_INJECTED, *(str(mount["containerPath"]) for mount in ours)],
             "user": "0",
             "mountPoints": [tools_for_all, *ours],
         },
@@ -170,8 +182,7 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
             **template,
             **_container(config, name, images.image.name, template),
             "essential": True,
-            "entryPoint": init(settings.ssh_port),
-            "command": [],
+            **init(settings.ssh_port),
             **({"user": user} if user else {}),
             "mountPoints": [tools, *shared, *own],
             "dependsOn": [ready, *template.get("dependsOn", [])],
@@ -181,8 +192,7 @@ def _own(config: Settings, images: JobImages, template: dict[str, Any]) -> list[
             "essential": True,
             "stopTimeout": _STOP_TIMEOUT,
             # As in GitLab's own helper: sources and the like are for the user of the job's image.
-            "entryPoint": init(settings.helper_ssh_port, "--umask", "0"),
-            "command": [],
+            **init(settings.helper_ssh_port, "--umask", "0"),
             "user": "0",
             "mountPoints": shared,
             "dependsOn": [ready],

@@ -15,7 +15,7 @@ from fargate_driver.ecs.verdict import ExitKind, Fault, Retry, Row, Verdict, Whe
 from fargate_driver.ecs.verdict_table import ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 _LONGEST_RAW = 2000
 _LONGEST_SENTENCE = 800
@@ -23,7 +23,11 @@ _KILLED = 137  # 128 + SIGKILL, as shells report it
 
 
 def of_stopped_task(
-    task: Mapping[str, Any], container_name: str = "", *, chosen: Iterable[str] = ()
+    task: Mapping[str, Any],
+    container_name: str = "",
+    *,
+    essential: Collection[str] = (),
+    chosen: Iterable[str] = (),
 ) -> Verdict:
     """Say why a task stopped.
 
@@ -31,17 +35,18 @@ def of_stopped_task(
         task: the task as DescribeTasks shows it
             (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html).
         container_name: the container that the job runs in.
+        essential: the containers whose end ends the task; none where that isn't known.
         chosen: what the job's author chose (values of Chosen), rather than the operator.
 
     Returns:
         The verdict; `unknown` for a reason that is not in the table.
     """
     containers = [c for c in task.get("containers") or () if isinstance(c, dict)]
-    culprit = facts_of.culprit(containers, container_name)
+    culprit = facts_of.culprit(task, container_name, essential)
     code = str(task.get("stopCode") or "")
-    head = ": ".join(str(task[k]) for k in ("stopCode", "stoppedReason") if task.get(k))
-    said = "; ".join(part for part in (head, *_said_of(containers, task)) if part)
-    text = words.one_line(said, _LONGEST_RAW)
+    raw = _said(task, containers)
+    # What another container ended by, before, did not end the task.
+    text = _said(task, [culprit]) if code == facts_of.CONTAINER_EXITED else raw
     facts = facts_of.from_words(text)
     facts["container"] = facts_of.container(culprit.get("name"))
     if image := words.image_in(text) or culprit.get("image"):
@@ -50,7 +55,7 @@ def of_stopped_task(
     if (exit_code := culprit.get("exitCode")) is not None:
         facts["exit_code"] = f"exit code {words.value(exit_code)}"
     facts |= facts_of.memory(task, culprit)
-    return _verdict(Where.TASK, text, facts, chosen, code=code, exit_code=exit_code)
+    return _verdict(Where.TASK, raw, facts, chosen, text=text, code=code, exit_code=exit_code)
 
 
 def of_failures(failures: Sequence[Mapping[str, Any]], *, chosen: Iterable[str] = ()) -> Verdict:
@@ -141,13 +146,14 @@ def _verdict(
     facts: dict[str, str],
     chosen: Iterable[str],
     *,
+    text: str = "",
     code: str = "",
     exit_code: object = None,
 ) -> Verdict:
     # Expressions meet one line of bounded length, so none can run away.
     code = words.value(code)
     for row in ROWS:
-        groups = _matches(row, where, code, raw, exit_code)
+        groups = _matches(row, where, code, text or raw, exit_code)
         if groups is not None:
             return _fill(row, facts_of.Facts(facts | groups), raw, chosen)
     return Verdict(
@@ -200,6 +206,13 @@ def _fill(row: Row, facts: facts_of.Facts, raw: str, chosen: Iterable[str]) -> V
         row.source,
         authors,
     )
+
+
+def _said(task: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> str:
+    """What ECS says of a task and of some of its containers."""
+    head = ": ".join(str(task[k]) for k in ("stopCode", "stoppedReason") if task.get(k))
+    parts = "; ".join(part for part in (head, *_said_of(containers, task)) if part)
+    return words.one_line(parts, _LONGEST_RAW)
 
 
 def _said_of(containers: Iterable[Mapping[str, Any]], task: Mapping[str, Any]) -> Iterator[str]:

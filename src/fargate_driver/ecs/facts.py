@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from fargate_driver.ecs import denials, sizes, words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
+CONTAINER_EXITED = "EssentialContainerExited"
+"""The stop code of a task that one of its containers ended."""
 _ENDED_BY_OTHERS = (0, 143, 137)
 """Exit codes of containers that ECS stops because another one ended."""
 _SUBNET = re.compile(r"subnet-[0-9a-z]+")
@@ -108,18 +110,44 @@ def memory(task: Mapping[str, Any], one: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def culprit(containers: list[dict[str, Any]], container_name: str) -> dict[str, Any]:
-    """The container that ended the task, as far as that can be told.
+def culprit(
+    task: Mapping[str, Any], container_name: str, essential: Collection[str] = ()
+) -> dict[str, Any]:
+    """The container that ended the task, or kept it from starting, as far as that can be told.
 
-    ECS gives a reason for the one at fault; the others are stopped because of it.
+    ECS gives a reason for the one at fault; the others are stopped because of it. But a container
+    whose end ends no task may have ended before, and have a reason of its own.
+
+    Args:
+        task: the task as DescribeTasks shows it.
+        container_name: the container that the job runs in.
+        essential: the containers whose end ends the task; none where that isn't known.
     """
+    containers = [c for c in task.get("containers") or () if isinstance(c, dict)]
     order = sorted(containers, key=lambda c: c.get("name") != container_name)
-    ended = [c for c in order if c.get("exitCode") is not None]
-    by_itself = [c for c in ended if c["exitCode"] not in _ENDED_BY_OTHERS]
-    for candidates in ([c for c in order if c.get("reason")], by_itself, ended, order):
+    own: list[dict[str, Any]] = []
+    if task.get("stopCode") == CONTAINER_EXITED:
+        possible = [c for c in order if c.get("name") in essential and _ended(c)]
+        order = possible or order
+        own = [c for c in order if c.get("name") == container_name and _by_itself(c)]
+    for candidates in (
+        own,
+        [c for c in order if c.get("reason")],
+        [c for c in order if _by_itself(c)],
+        [c for c in order if c.get("exitCode") is not None],
+        order,
+    ):
         if candidates:
             return candidates[0]
     return {}
+
+
+def _ended(one: dict[str, Any]) -> bool:
+    return one.get("exitCode") is not None or bool(one.get("reason"))
+
+
+def _by_itself(one: dict[str, Any]) -> bool:
+    return one.get("exitCode") not in (None, *_ENDED_BY_OTHERS)
 
 
 def container(name: object) -> str:

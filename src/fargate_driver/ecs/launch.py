@@ -31,6 +31,7 @@ def request(
     definition: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     limits: Mapping[str, int] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Make the parameters of RunTask for one launch.
 
@@ -46,6 +47,8 @@ def request(
         overrides: more for RunTask's `overrides`; its containerOverrides, where it has them, take
             the place of those that are made here.
         limits: of the container, in place of those of its definition.
+        tags: those of the task definition that this one was derived from. They are given to the
+            task and not to the derived definition, which would need a right of its own.
 
     Returns:
         Parameters as in https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html,
@@ -79,8 +82,8 @@ def request(
         parameters["platformVersion"] = fargate.platform_version
     if capacity:
         _place(parameters, capacity)
-    if fargate.tags:
-        parameters["tags"] = [{"key": k, "value": v} for k, v in fargate.tags.items()]
+    if all_tags := {**(tags or {}), **fargate.tags}:
+        parameters["tags"] = [{"key": k, "value": v} for k, v in all_tags.items()]
     if fargate.propagate_tags:
         parameters["propagateTags"] = "TASK_DEFINITION"
     return parameters

@@ -46,6 +46,24 @@ def fitting(cpu: int, memory: int, *, most_cpu: int, most_memory: int) -> tuple[
     return min(enough, default=None)
 
 
+def completed(
+    cpu: int, memory: int, *, most_cpu: int, most_memory: int, keep_cpu: bool
+) -> tuple[int, int] | None:
+    """The size that keeps one of both and is nearest to the other.
+
+    Args:
+        cpu: CPU units.
+        memory: MiB.
+        most_cpu: CPU units that it may have.
+        most_memory: MiB that it may have.
+        keep_cpu: Whether it is the CPU units that must not change; else the memory.
+    """
+    kept, free = (0, 1) if keep_cpu else (1, 0)
+    wanted = (cpu, memory)
+    sound = (s for s in _within(most_cpu, most_memory) if s[kept] == wanted[kept])
+    return min(sound, key=lambda s: abs(s[free] - wanted[free]), default=None)
+
+
 def nearest(cpu: int, memory: int, *, most_cpu: int, most_memory: int) -> tuple[int, int] | None:
     """The size to propose instead of one that isn't there: the one that fits, else a smaller one.
 

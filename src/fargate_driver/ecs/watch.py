@@ -41,6 +41,7 @@ class Watch:
         looks: where to see the task.
         task_arn: the task.
         container_name: the container that the job will run in.
+        essential: as of diagnosis.of_stopped_task.
         chosen: what the job's author chose, for the verdict (verdict.Chosen).
         deadline: when the start must be over (time.monotonic).
         on_look: called before each look; what it raises ends the watch.
@@ -53,6 +54,7 @@ class Watch:
         task_arn: str,
         *,
         container_name: str,
+        essential: Collection[str],
         chosen: Collection[str],
         deadline: float,
         on_look: Callable[[], None],
@@ -61,6 +63,7 @@ class Watch:
         self._looks = looks
         self._arn = task_arn
         self._container = container_name
+        self._essential = essential
         self._chosen = chosen
         self._deadline = deadline
         self._on_look = on_look
@@ -151,7 +154,9 @@ class Watch:
         # A start that goes well pays nothing for the table.
         from fargate_driver.ecs import diagnosis
 
-        verdict = diagnosis.of_stopped_task(task, self._container, chosen=self._chosen)
+        verdict = diagnosis.of_stopped_task(
+            task, self._container, essential=self._essential, chosen=self._chosen
+        )
         said = verdict.raw or "ECS gives no reason"
         return TaskStoppedError(verdict.beside(f"the task stopped: {said}"), task, verdict)
 

@@ -1,6 +1,8 @@
 """What a job chooses by variables about the size and place of its task.
 
-Each is off until `[Allow]` in the runner's configuration lets jobs choose it.
+Each is off until `[Allow]` in the runner's configuration lets jobs choose it. Where neither that
+nor `[Images]` is used, such a variable may mean something else to those who set it, and didn't
+matter to the Go driver: it is told and ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from fargate_driver.errors import JobConfigurationError
 from fargate_driver.settings.values import ROLE, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from fargate_driver.gitlab.environment import RunnerEnvironment
     from fargate_driver.settings import Settings
@@ -31,20 +33,24 @@ class Choices(NamedTuple):
         memory: MiB.
         storage: GiB of ephemeral storage.
         architecture: X86_64 or ARM64.
+        architecture_by: What of the job asks for that.
         capacity: The name of entries of `[[Capacity]]`.
         task_role: A role's ARN.
         most_cpu: CPU units that the job may have.
         most_memory: MiB that it may have.
+        warnings: For the job's author.
     """
 
     cpu: int | None
     memory: int | None
     storage: int | None
     architecture: str | None
+    architecture_by: str
     capacity: str | None
     task_role: str | None
     most_cpu: int
     most_memory: int
+    warnings: tuple[str, ...]
 
     def settings(self, config: Settings) -> Settings:
         """The settings with the one capacity that the job chose."""
@@ -52,6 +58,20 @@ class Choices(NamedTuple):
             return config
         entries = [entry for entry in config.capacity if entry.label == self.capacity]
         return config.model_copy(update={"capacity": entries})
+
+    def check_architecture(self, usual: str, allowed: Collection[str]) -> None:
+        """Judge the processors once it is known which ones the job gets anyway.
+
+        Args:
+            usual: Those of tasks whose job asks for none.
+            allowed: What `[Allow] Architectures` says.
+
+        Raises:
+            JobConfigurationError: The job may not have those it asks for.
+        """
+        if self.architecture and self.architecture not in {usual, *allowed}:
+            what = f"{shown(self.architecture)} {_forbidden('Architectures')}"
+            raise JobConfigurationError(_line(self.architecture_by, what))
 
     def overrides(self, cpu: int, memory: int) -> dict[str, Any]:
         """What RunTask's `overrides` say about the whole task.
@@ -82,11 +102,9 @@ class Choices(NamedTuple):
         wanted = (self.cpu or cpu, self.memory or memory)
         if sizes.is_size(*wanted):
             return wanted
-        if not (self.cpu and self.memory):
-            size = sizes.fitting(*wanted, **most)
-            # What the job chose must not change.
-            if size and size[0] == (self.cpu or size[0]) and size[1] == (self.memory or size[1]):
-                return size
+        alone = not (self.cpu and self.memory)
+        if alone and (size := sizes.completed(*wanted, **most, keep_cpu=bool(self.cpu))):
+            return size
         both = ("FARGATE_CPU", self.cpu), ("FARGATE_MEMORY", self.memory)
         names = [name for name, value in both if value]
         what = f"variable{'s' * (len(names) - 1)} {' and '.join(names)}"
@@ -122,6 +140,7 @@ class _Reader:
     def __init__(self, config: Settings, env: RunnerEnvironment) -> None:
         self._config = config
         self._env = env
+        self._warnings: list[str] = []
         self.mistakes: list[str] = []
 
     def read(self, *, derived: bool, platform: str | None) -> Choices:
@@ -137,32 +156,42 @@ class _Reader:
         if not derived and bool(cpu) != bool(memory) and not self.mistakes:
             given, other = ("FARGATE_CPU", "FARGATE_MEMORY")[:: 1 if cpu else -1]
             self._wrong(given, f"needs {other} beside it, since the job chose no image:")
+        value = self._env.variable("FARGATE_ARCHITECTURE")
+        where = "FARGATE_ARCHITECTURE" if value else "image: docker: platform"
         return Choices(
             cpu=cpu,
             memory=memory,
             storage=storage,
-            architecture=self._architecture(derived=derived, platform=platform),
+            architecture=self._architecture(where, value or platform, derived=derived),
+            architecture_by=where,
             capacity=self._capacity(),
             task_role=self._task_role(),
             most_cpu=allow.max_cpu or 0,
             most_memory=allow.max_memory or 0,
+            warnings=tuple(self._warnings),
         )
 
     def _wrong(self, where: str, what: str) -> None:
-        kind = "variable " if where.startswith("FARGATE_") else ""
-        self.mistakes.append(f"{kind}{where}: {what}")
+        self.mistakes.append(_line(where, what))
 
-    def _forbidden(self, where: str, key: str) -> None:
-        self._wrong(
-            where, f"can't be chosen on this runner; its operator allows it by [Allow] {key}"
-        )
+    def _not_allowed(self, name: str, value: str, key: str) -> None:
+        if self._may_be_ignored(key):
+            ignored = f"{shown(value)} is ignored: it {_forbidden(key)}"
+            self._warnings.append(_line(name, ignored))
+        else:
+            self._wrong(name, f"{shown(value)} {_forbidden(key)}")
+
+    def _may_be_ignored(self, key: str) -> bool:
+        allow = self._config.allow
+        given = {type(allow).model_fields[name].alias for name in allow.model_fields_set}
+        return not self._config.images.enabled and key not in given
 
     def _amount(self, name: str, key: str, most: int | None, kind: _Kind) -> int | None:
         value = self._env.variable(name)
         if not value:
             return None
         if most is None:
-            self._forbidden(name, key)
+            self._not_allowed(name, value, key)
             return None
         number = kind.read(value)
         near = kind.nearest(number or 0, most)
@@ -180,25 +209,20 @@ class _Reader:
             return number
         return None
 
-    def _architecture(self, *, derived: bool, platform: str | None) -> str | None:
-        value = self._env.variable("FARGATE_ARCHITECTURE")
-        wanted = value or platform
+    def _architecture(self, where: str, wanted: str | None, *, derived: bool) -> str | None:
+        """Those that the job asks for, which Choices.check_architecture judges."""
         if not wanted:
             return None
-        where = "FARGATE_ARCHITECTURE" if value else "image: docker: platform:"
         if not derived:
-            if value:
+            if where == "FARGATE_ARCHITECTURE" and self._may_be_ignored("Architectures"):
+                self._not_allowed(where, wanted, "Architectures")
+            elif where == "FARGATE_ARCHITECTURE":
                 self._wrong(where, "needs an image: in the job; the task definition names it here")
-            return None
-        images, allow = self._config.images, self._config.allow
-        usual = images.architecture or ("" if images.base_task_definition else "X86_64")
-        if wanted.upper() not in _ARCHITECTURES:
+        elif wanted.upper() in _ARCHITECTURES:
+            return wanted.upper()
+        else:
             known = " and ".join(_ARCHITECTURES)
             self._wrong(where, f"{shown(wanted)} is not one of {known}")
-        elif wanted.upper() not in {usual, *allow.architectures}:
-            self._forbidden(f"{where} {wanted.upper()}", "Architectures")
-        else:
-            return wanted.upper()
         return None
 
     def _capacity(self) -> str | None:
@@ -212,7 +236,7 @@ class _Reader:
         if value in allowed:
             return value
         if not allowed:
-            self._forbidden(name, "Capacities")
+            self._not_allowed(name, value, "Capacities")
         else:
             self._wrong(name, f"{shown(value)} can't be chosen here; allowed: {', '.join(allowed)}")
         return None
@@ -224,7 +248,7 @@ class _Reader:
         if not value:
             return None
         if not patterns:
-            self._forbidden(name, "TaskRoles")
+            self._not_allowed(name, value, "TaskRoles")
         elif not _ROLE.fullmatch(value):
             self._wrong(name, f"{shown(value)} is no role's ARN (arn:aws:iam::ACCOUNT:role/NAME)")
         elif not any_matches(patterns, value):
@@ -233,6 +257,14 @@ class _Reader:
         else:
             return value
         return None
+
+
+def _line(where: str, what: str) -> str:
+    return f"{'variable ' if where.startswith('FARGATE_') else ''}{where}: {what}"
+
+
+def _forbidden(key: str) -> str:
+    return f"can't be chosen on this runner; its operator allows it by [Allow] {key}"
 
 
 class _Kind(NamedTuple):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fargate_driver.ecs import reference
 from fargate_driver.ecs.patterns import any_matches
 from fargate_driver.errors import DriverError, JobConfigurationError
-from fargate_driver.gitlab import job
+from fargate_driver.gitlab import job, service_variables
 from fargate_driver.gitlab.job import field, table, text
 from fargate_driver.gitlab.services import (
     HEALTH_CHECK_PORT,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fargate_driver.settings import Settings
 
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?")
+_ECR_ACCOUNT = re.compile(r"^[0-9]{12}(?=\.dkr\.ecr\.)")
 _ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64", "linux/arm64/v8": "ARM64"}
 _PLAIN = {"", "sh", "/bin/sh", "bash", "/bin/bash", "/usr/bin/bash", "-c", "/usr/bin/env"}
 """Words of an entrypoint that only opens a shell, which the driver does anyway."""
@@ -184,43 +185,21 @@ class _Reader:
 
     def _environment(self, name: str, given: dict[str, Any]) -> tuple[dict[str, str], list[int]]:
         """The variables of a service, and the port that its own ones name."""
-        secrets = self._config.images.service_secrets
-        found: dict[str, str] = {}
-        left_out = []
-        for key, value in self._variables.for_services().items():
-            # The job's author may have put a masked variable into one that is not.
-            if secrets or not self._variables.secret_in(value):
-                found[key] = value
-            else:
-                left_out.append(key)
-        own = given.get("variables")
-        port: list[int] = []
-        for variable in own if isinstance(own, list) else []:
-            key, raw = text(field(variable, "key")), text(field(variable, "value"))
-            literal = field(variable, "raw") is True
-            value = raw if literal else self._variables.expand(raw)
-            secret = (
-                field(variable, "masked") is True
-                or self._variables.secret_in(value) is not None
-                or (not literal and self._variables.secret_behind(raw) is not None)
-            )
-            found.pop(key, None)
-            if secret and not secrets:
-                left_out.append(key)
-            elif key:
-                found[key] = value
-                port += port_in(value) if key == HEALTH_CHECK_PORT else []
-        if left_out:
-            names = ", ".join(shown(key) for key in sorted(set(left_out)))
+        made = service_variables.read(
+            self._variables, given.get("variables"), secrets=self._config.images.service_secrets
+        )
+        if made.left_out:
+            names = ", ".join(shown(key) for key in sorted(made.left_out))
             self._warnings.append(
                 f"service {shown(name)} doesn't get {names}: masked, and ECS would show it to"
                 " whoever may read tasks; [Images] ServiceSecrets of the runner's operator"
                 " allows it"
             )
-        return found, port
+        return made.values, port_in(made.own.get(HEALTH_CHECK_PORT, ""))
 
     def _check_name(self, where: str, name: str, allowed: tuple[str, ...], key: str) -> bool:
-        secret = self._variables.secret_in(name)
+        # The account of an ECR is in every ARN.
+        secret = self._variables.secret_in_name(_ECR_ACCOUNT.sub("", name))
         if secret:
             self._mistakes.append(_shown_to_all(f"{where}: the name of an image", secret))
             return False
@@ -241,7 +220,7 @@ class _Reader:
     def _aliases(self, name: str, given: dict[str, Any]) -> list[str]:
         aliases = [*host_names(reference.parse(name))]
         for alias in text(given.get("alias")).replace(",", " ").split():
-            secret = self._variables.secret_in(alias)
+            secret = self._variables.secret_in_name(alias)
             if is_host_name(alias) and not secret:
                 aliases.append(alias)
                 continue
@@ -263,7 +242,11 @@ class _Reader:
         user = self._variables.expand(shown(given_user) if number else text(given_user))
         if not user:
             return None
-        if not _USER.fullmatch(user) or self._variables.secret_in(user):
+        secret = self._variables.secret_behind(text(given_user))
+        secret = secret or self._variables.secret_in_name(user)
+        if secret:
+            self._mistakes.append(_shown_to_all(f"{where}: docker: user", secret))
+        elif not _USER.fullmatch(user):
             allowed = "a name or number, and optionally a colon and a group"
             self._wrong(f"{where}: docker: user:", user, f"is no user; allowed: {allowed}")
         return user

@@ -15,15 +15,15 @@ from fargate_driver import masking
 from fargate_driver.errors import DriverError
 from fargate_driver.gitlab import job
 from fargate_driver.gitlab.job import field, table, text
+from fargate_driver.gitlab.predefined import is_predefined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from fargate_driver.gitlab.environment import RunnerEnvironment
 
 _REFERENCE = re.compile(r"\$(?:\{([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*)|(\$))")
-_PREDEFINED = re.compile(r"(CI|GITLAB|FF|RUNNER|GIT|FARGATE)(_.*)?")
-"""Variables for scripts and for the runner: services have no use for them, and room is short."""
+_WORD = re.compile("[a-z]+")
 _SHORTEST = 4
 """Characters from which a masked value is looked for in other texts. GitLab masks none below 8;
 values of `secrets:` have no such limit, but a shorter one would be found everywhere."""
@@ -75,12 +75,21 @@ class Variables:
         token = text(field(response, "token"))
         self._masked.setdefault("CI_JOB_TOKEN", set()).add(token)
 
-    def expand(self, value: str) -> str:
+    def expand(self, value: str, over: Mapping[str, str] | None = None) -> str:
         """Fill in variables as gitlab-runner does: unknown ones are empty, `$$` is `$`.
 
         A variable of the type file is the path that scripts find it at, not its content.
+
+        Args:
+            value: The text.
+            over: Values that beat those of the job.
         """
-        return _REFERENCE.sub(self._value, value)
+
+        def known(match: re.Match[str]) -> str:
+            name = match[1] or match[2]
+            return over[name] if over and name in over else self._value(match)
+
+        return _REFERENCE.sub(known, value)
 
     def secret_in(self, *values: str) -> str | None:
         """The name of a masked variable whose value stands in one of the texts; else None."""
@@ -90,14 +99,35 @@ class Variables:
                     return name
         return None
 
+    def secret_in_name(self, name: str) -> str | None:
+        """The same for the name of an image, a user or a host, which is chosen in the open.
+
+        There a short value, or one that is an ordinary word, is no secret that was put into it.
+
+        Args:
+            name: As gitlab-runner gives it, with variables filled in.
+        """
+        for variable, secrets in self._masked.items():
+            for secret in secrets:
+                telling = len(secret) >= masking.SHORTEST and not _WORD.fullmatch(secret)
+                if telling and secret in name:
+                    return variable
+        return None
+
     def secret_behind(self, value: str) -> str | None:
         """The name of a masked variable, of any length, that a text refers to; else None.
 
         Args:
             value: The text before expansion.
         """
-        names = (match[1] or match[2] for match in _REFERENCE.finditer(value))
-        return next((n for n in names if n in self._masked and n not in self._files), None)
+        return next(
+            (
+                name
+                for name in references(value)
+                if name in self._masked and name not in self._files
+            ),
+            None,
+        )
 
     def secrets(self) -> set[str]:
         """All that no text of the driver may show, as written and as filled in."""
@@ -106,9 +136,7 @@ class Variables:
     def for_services(self) -> dict[str, str]:
         """The job's variables that services get: public ones, without predefined ones."""
         return {
-            name: self._expanded(name)
-            for name in sorted(self._public)
-            if not _PREDEFINED.fullmatch(name)
+            name: self._expanded(name) for name in sorted(self._public) if not is_predefined(name)
         }
 
     def _expanded(self, name: str) -> str:
@@ -122,6 +150,11 @@ class Variables:
         if name in self._files:
             return f"{self._env.variable('RUNNER_TEMP_PROJECT_DIR') or ''}/{name}"
         return self._env.variable(name) or ""
+
+
+def references(value: str) -> Iterator[str]:
+    """The names of the variables that a text refers to."""
+    return (match[1] or match[2] for match in _REFERENCE.finditer(value) if not match[3])
 
 
 def _variables(response: Any) -> Iterator[tuple[str, dict[str, Any]]]:

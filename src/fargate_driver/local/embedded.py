@@ -185,7 +185,8 @@ def _write_sections(directory: Directory, url: str, runtime: Runtime, note: Note
             "BuildsDir": builds,
             "CacheDir": cache,
         },
-        "TaskMetadata": {"Directory": str(directory.records)},
+        # A container's host name need not be its own.
+        "TaskMetadata": {"Directory": str(directory.records), "Manager": "embedded"},
         "SSH": {"Username": runtime.ssh_user, "Port": runtime.ssh_port},
     }
     comment = f"{MARK}; it works while that runs."

@@ -146,13 +146,17 @@ def _missing(keys: Keys, settings: Settings, env: RunnerEnvironment | None) -> l
             instead += ["an image: in the job", "[Images] DefaultImage"]
         where = keys.where("Fargate", "TaskDefinition")
         found.append(f"{where}: is missing; allowed: {allowed}; or {', or '.join(instead)}")
+    cache = settings.cache_dir
     wrong = {
-        "HelperImage": "is missing" if images.enabled and not settings.helper_image else "",
-        "HelperSSHPort": "is SSHPort too" if images.ssh_port == images.helper_ssh_port else "",
+        ("Images", "HelperImage"): images.enabled and not settings.helper_image and "is missing",
+        ("Images", "HelperSSHPort"): images.ssh_port == images.helper_ssh_port and "is SSHPort too",
+        ("Fargate", "CacheDir"): cache
+        and cache == settings.builds_dir
+        and f"is BuildsDir too ({values.shown(cache)})",
     }
-    for name, what in wrong.items():
+    for (section, name), what in wrong.items():
         if what:
-            where, allowed = keys.where("Images", name), keys_of("Images")[name].allowed
+            where, allowed = keys.where(section, name), keys_of(section)[name].allowed
             found.append(f"{where}: {what}; allowed: {allowed}")
     return found
 

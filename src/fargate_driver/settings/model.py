@@ -111,15 +111,15 @@ class Fargate(Section):
     builds_dir: Annotated[str, AfterValidator(values.absolute)] | None = key(
         "BuildsDir",
         "Folder in the job's container for sources. Where absent, builds_dir of the runner's "
-        "config.toml; /builds with `[Images] Enabled`.",
-        "an absolute path",
+        "config.toml; /builds for jobs in images.",
+        "an absolute path, not /",
         None,
     )
     cache_dir: Annotated[str, AfterValidator(values.absolute)] | None = key(
         "CacheDir",
         "Folder in the job's container for caches. Where absent, cache_dir of the runner's "
-        "config.toml; /cache with `[Images] Enabled`.",
-        "an absolute path",
+        "config.toml; /cache for jobs in images.",
+        "an absolute path, not / or BuildsDir",
         None,
     )
     assume_role: Annotated[str, values.matching(values.ROLE)] | None = key(
@@ -336,12 +336,12 @@ class Settings(Section):
 
     @property
     def builds_dir(self) -> str | None:
-        """The folder for sources; None where the runner's own configuration tells."""
+        """The folder for sources, of jobs in images where they are enabled; None: the runner's."""
         return self.fargate.builds_dir or ("/builds" if self.images.enabled else None)
 
     @property
     def cache_dir(self) -> str | None:
-        """The folder for caches; None where the runner's own configuration tells."""
+        """The folder for caches, in the same way."""
         return self.fargate.cache_dir or ("/cache" if self.images.enabled else None)
 
 

@@ -115,10 +115,13 @@ def printable(value: str) -> str:
 
 
 def absolute(value: str) -> str:
-    """The path of a folder in the job's container."""
+    """The path of a folder in the job's container, without slashes to spare."""
     if not printable(value).startswith("/"):
         raise ValueError(f"{shown(value)} is not absolute")
-    return value
+    parts = [part for part in value.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts:
+        raise ValueError(f"{shown(value)} is not allowed")
+    return "/" + "/".join(parts)
 
 
 def path(value: Any) -> Path:

@@ -236,8 +236,11 @@ def _diagnose(connection: Connection, status: int | None) -> _Trouble:
 
 
 def _unreachable(connection: Connection, reason: str) -> str:
+    said = f"no SSH connection to {connection}: {reason}"
+    if _pinned(connection.directory):
+        return said  # there was one: the set-up is not at fault
     return (
-        f"no SSH connection to {connection}: {reason}. Check that the security group lets the"
+        f"{said}. Check that the security group lets the"
         f" runner manager reach port {connection.port}, that sshd runs and listens there, and"
         " that the address is the right one of the private and the public (UsePublicIP)"
     )

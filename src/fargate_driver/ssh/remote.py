@@ -12,6 +12,10 @@ from __future__ import annotations
 STAGE_VARIABLE = "FARGATE_STAGE_ID"
 """In the environment of all that a stage starts, so that cancelling finds what got away."""
 
+# Before each text: what the login exports changes no `read` (bash gives up after TMOUT seconds) and
+# sets no options (SHELLOPTS; with `monitor` setsid would fork, and end with 0 before the script).
+_OWN_WAYS = "unset TMOUT; set +aCefmuvx; "
+
 LONGEST_LOG = 64
 """MiB of one stream of a stage that can be resumed. GitLab keeps 4 MiB of a job's log by default
 (`output_limit`, https://docs.gitlab.com/runner/configuration/advanced-configuration/)."""
@@ -60,7 +64,8 @@ fargate_make_environment() {
 # with the nonce of the end mark, then the script, then the word that all has arrived.
 #
 # The nonce is in a variable of this shell alone, since all that runs here can read command lines
-# and environments: hence no allexport, and no variable of that name that the container exports.
+# and environments: hence no variable of that name that the container exports (and no allexport).
+# The container's TMOUT is for the script's `read`, not for those here.
 #
 # Order matters. The script is read whole and counted (by the file position, which costs no
 # process) before anything of it runs. Its output goes through two relays, `tee`, which keep a log
@@ -74,8 +79,14 @@ fargate_make_environment() {
 # A cancel may end it. The pipe has its writer before the guard begins: one that opens it after the
 # wrapper's end would wait for ever.
 #
-# After the script the wrapper waits for the client's word that all has arrived, and holds the
-# pipes' reading ends: when the relays end, a background process that still writes is not ended by
+# After the script the wrapper lets go of the pipes' writing ends: relays end when all that the
+# script left behind has let go of them too (`exec > >(tee log)` has a last line to pass on), and
+# the end mark then goes to log and client directly. What still holds a pipe after 2 s is a
+# background process: then the mark goes through the relay, behind what is on its way. A relay that
+# sleeps once there is a writer again has not seen the pipe's end and never will: it takes the mark.
+#
+# Then the wrapper waits for the client's word that all has arrived, and holds the pipes' reading
+# ends: when the relays end, a background process that still writes is not ended by
 # SIGPIPE, and what it writes is drained. No word means that the connection was lost: then the
 # relays and logs stay. A cancel leaves a file before it looks for the stage's processes (kill.py):
 # a script that has not begun by then never does. setsid gives the script a process group of its
@@ -89,6 +100,30 @@ fargate_relay() {
   export FARGATE_STAGE_ID=relay
   exec tee "$1" 2>/dev/null
 }
+fargate_state() {
+  fargate_x=
+  read -r fargate_x <"/proc/$1/stat"
+  fargate_x=${fargate_x##*") "}
+  fargate_x=${fargate_x%% *}
+}
+fargate_ended() {
+  fargate_state "$1"
+  case $fargate_x in "" | Z | X) return 0 ;; esac
+  return 1
+}
+fargate_pause() { sleep 0.05 || { sleep 1; fargate_looks=$((fargate_looks + 20)); }; }
+fargate_mark() {
+  while fargate_state "$1"; [ "$fargate_x" = R ] || [ "$fargate_x" = D ]; do fargate_pause; done
+  if fargate_ended "$1"; then
+    wait "$1"
+    [ $? -le 128 ] || return 1
+    printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" >>"$2"
+    printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" >&"$3"
+    return 0
+  fi
+  fargate_holders="$fargate_holders $1"
+  printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" >&"$4"
+}
 { [ -O "$1" ] && [ -d "$1" ] && ! [ -L "$1" ]; } || mkdir -m 700 "$1" || exit 91
 [ -f "$1/environment" ] || fargate_make_environment "$1" "$3"
 . "$1/environment"
@@ -97,8 +132,8 @@ fargate_relay() {
   exit 92
 }
 umask 077
-set +a
-unset fargate_nonce
+fargate_timeout=${TMOUT-}
+unset TMOUT fargate_nonce
 read -r fargate_nonce
 exec 3>"$4"
 head -c "$2" >&3
@@ -126,16 +161,17 @@ trap : HUP INT QUIT TERM USR1 USR2
 exec 3>&2 2>/dev/null
 printf "\0fargate-begin:%s\n" "$fargate_stage"
 printf "\0fargate-begin:%s\n" "$fargate_stage" >&3
-fargate_relay "$fargate_script.1" <"$fargate_script.out" 3>&- &
-fargate_relays=$!
-fargate_relay "$fargate_script.2" <"$fargate_script.err" >&3 3>&- &
-fargate_relays="$fargate_relays $!"
+exec 8>&1 9>&3
+fargate_relay "$fargate_script.1" <"$fargate_script.out" 3>&- 8>&- 9>&- &
+fargate_out=$!
+fargate_relay "$fargate_script.2" <"$fargate_script.err" >&3 3>&- 8>&- 9>&- &
+fargate_err=$!
 exec 5<>"$fargate_script.up"
 {
-  exec 6<"$fargate_script.up" 5>&-
+  exec 6<"$fargate_script.up" 5>&- 8>&- 9>&-
   read -r fargate_x <&6
   sleep 1
-  kill -KILL $fargate_relays
+  kill -KILL $fargate_out $fargate_err
 } >/dev/null 3>&- &
 fargate_guard=$!
 exec >"$fargate_script.out" 3>"$fargate_script.err"
@@ -143,26 +179,37 @@ umask "$fargate_umask"
 export FARGATE_STAGE_ID="$fargate_stage"
 command -v setsid >/dev/null && set -- setsid "$@"
 fargate_cancelled=${fargate_script%.ps1}.cancelled
-([ -e "$fargate_cancelled" ] && exit 143; exec "$@" "$fargate_script" </dev/null 2>&3 3>&- 5>&-)
+(
+  [ -e "$fargate_cancelled" ] && exit 143
+  [ "$fargate_timeout" ] && export TMOUT="$fargate_timeout"
+  exec "$@" "$fargate_script" </dev/null 2>&3 3>&- 5>&- 8>&- 9>&-
+)
 fargate_n=$?
 trap "" PIPE
+exec 4<"/proc/$$/fd/3" 3<"/proc/$$/fd/1" >/dev/null
+fargate_looks=0 fargate_holders=
+until fargate_ended $fargate_out && fargate_ended $fargate_err || [ $fargate_looks -ge 100 ]; do
+  fargate_looks=$((fargate_looks + 1))
+  [ $fargate_looks -le 60 ] || fargate_pause
+done
+exec 6>"/proc/$$/fd/3" 7>"/proc/$$/fd/4"
+fargate_mark $fargate_out "$fargate_script.1" 8 6 &&
+  fargate_mark $fargate_err "$fargate_script.2" 9 7
+fargate_x=$?
 kill -KILL $fargate_guard
-exec 5>&-
-{
-  printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" &&
-    printf "\0fargate-end:%s:%03d\n" "$fargate_nonce" "$fargate_n" >&3
-} || {
+exec 5>&- 6>&- 7>&- 8>&- 9>&-
+[ $fargate_x -eq 0 ] || {
   rm -f "$fargate_script" "$fargate_script".*
   exit 97
 }
-exec 4<"/proc/$$/fd/3" 3<"/proc/$$/fd/1" >/dev/null
 fargate_logs=
 read -r fargate_x && {
-  kill -KILL $fargate_relays
+  kill -KILL $fargate_holders
   fargate_logs="$fargate_script.1 $fargate_script.2"
 }
 set -- "$fargate_script.out" "$fargate_script.err" "$fargate_script.up" "$fargate_cancelled"
 rm -f "$fargate_script" "$@" $fargate_logs
+[ "$fargate_holders" ] || exit 0
 wait
 { read -r fargate_x && exec cat; } <&3 3<&- 4<&- &
 { read -r fargate_x && exec cat; } <&4 3<&- 4<&- &
@@ -270,7 +317,7 @@ def probe_command(*, wrapper_shell: str, nonce: str, directories: tuple[str, ...
 
 def command_line(wrapper_shell: str, text: str, *words: str) -> bytes:
     """The command line for a shell text with its arguments, for every login shell."""
-    quoted = " ".join(_quote(word) for word in (text, "fargate", *words))
+    quoted = " ".join(_quote(word) for word in (_OWN_WAYS + text, "fargate", *words))
     return f"exec {wrapper_shell} -c {quoted}".encode()
 
 

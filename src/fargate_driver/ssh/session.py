@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 _END_LIMIT = 30.0
 """Seconds for ending a stage: 10 from TERM to KILL, 5 for that, and what a busy task needs."""
 
+_MOST_IN_VAIN = 6
+"""Connections made again in a row that bring nothing, after which there are no more."""
+_FIRST_PAUSE = 1.0
+"""Seconds before another one after such a one; each further pause is twice as long."""
+_STOOD = 60.0
+"""Seconds for which a connection stands that was worth it although the script printed nothing."""
+
 
 class Outcome:
     """How a stage's session ended.
@@ -114,21 +121,50 @@ def run_script(
             stage.start(command, script.fileno(), size)
             stage.pump(cancelled, wakeup_fd)
             file = script_file(stage=stage.name, shell=shell, state_directory=state_directory)
-            while stage.lost and not (stage.connected or stage.cancelled) and reconnect(stage.lost):
-                try:
-                    stage.resume(file)
-                    stage.pump(cancelled, wakeup_fd)
-                except MasterGoneError:
-                    continue  # not to be taken for a script that was never sent
-                except SessionRefusedError as error:
-                    stage.lost = str(error)
-                    break
+            _go_on(stage, file, cancelled, wakeup_fd, reconnect)
         finally:
             stage.close()
     running = stage.name if stage.code is None else ""
     return Outcome(
         stage.code, stage.lost, cancelled=stage.cancelled, connected=stage.connected, stage=running
     )
+
+
+def _go_on(
+    stage: Stage,
+    file: str,
+    cancelled: Callable[[], bool],
+    wakeup_fd: int,
+    reconnect: Callable[[str], bool],
+) -> None:
+    """Connect again as often as the connection is lost, unless that brings nothing."""
+    vain = 0
+    while stage.lost and not (stage.connected or stage.cancelled):
+        if vain == _MOST_IN_VAIN:
+            stage.lost += f"; {vain} new connections in a row were lost at once"
+            return
+        if vain:
+            _wait(wakeup_fd, _FIRST_PAUSE * 2 ** (vain - 1))
+        if not reconnect(stage.lost):
+            return
+        begun, before = time.monotonic(), stage.position
+        try:
+            stage.resume(file)
+            stage.pump(cancelled, wakeup_fd)
+        except MasterGoneError:
+            pass  # not to be taken for a script that was never sent
+        except SessionRefusedError as error:
+            stage.lost = str(error)
+            return
+        stood = stage.position > before or time.monotonic() - begun > _STOOD
+        vain = 0 if stood else vain + 1
+
+
+def _wait(wakeup_fd: int, seconds: float) -> None:
+    """Wait, unless a cancel comes."""
+    poll = select.poll()
+    poll.register(wakeup_fd, select.POLLIN)
+    poll.poll(seconds * 1000)
 
 
 def end_stage(connection: Connection, stage: str, *, init_pid: int, state_directory: str) -> bool:

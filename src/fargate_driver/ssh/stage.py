@@ -135,6 +135,11 @@ class Stage:
         os.write(self._feed, f"{self._nonce}\n".encode())
         self._poll.register(self._feed, select.POLLOUT)
 
+    @property
+    def position(self) -> int:
+        """How many bytes have come of both streams."""
+        return sum(output.position for output in self._outputs)
+
     def resume(self, script: str) -> None:
         """Open a session on the job's new master that goes on with the output.
 
@@ -309,6 +314,13 @@ class Stage:
             self.code = codes.pop()
         elif codes:
             self.lost = "its two streams report different exit codes: one is forged"
+        elif self.cancelled and self._streams and self._session and self._session.status is None:
+            self.connected = self._killer is None
+            what = "its end was not reported" if self.connected else "the container did not answer"
+            self.lost = (
+                f"{self._unheard or 'cancelled'}; {what} within {KILL_LIMIT:.0f} s, the script may"
+                " still run"
+            )
         else:
             # A dying process closes its descriptors one by one: this session's may be the first.
             time.sleep(_DEATH)

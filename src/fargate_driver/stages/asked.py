@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fargate_driver.console import say, warn
-from fargate_driver.ecs import definitions, derive
+from fargate_driver.ecs import definitions, derive, reference, words
 from fargate_driver.ecs.container_size import NoRoomError, fitted
 from fargate_driver.ecs.errors import EcsError, TaskStoppedError
 from fargate_driver.ecs.overrides import overrides
-from fargate_driver.errors import JobConfigurationError
+from fargate_driver.errors import DriverError, JobConfigurationError
 from fargate_driver.gitlab import choices, images
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fargate_driver.gitlab.choices import Choices
     from fargate_driver.gitlab.environment import RunnerEnvironment
     from fargate_driver.gitlab.images import JobImages
+    from fargate_driver.gitlab.services import Service
     from fargate_driver.settings import Settings
 
 _LOGGER = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Asked:
         self._definitions: definitions.Definitions | None = None
         self.definition: dict[str, Any] = {}
         self._name: str | None = None
+        self._tags: dict[str, str] = {}
 
     def resolve(self, ecs: Ecs, deadline: float) -> None:
         """Find the derived task definition, or register it.
@@ -103,6 +105,9 @@ class Asked:
         base = known.base(name, tags=self.config.fargate.propagate_tags) if name else None
         if base and (lost := base.lost(self.config.fargate.container_name)):
             _LOGGER.warning("[Images] BaseTaskDefinition %s: not kept: %s", name, lost)
+        usual = derive.usual_architecture(self.config, base)
+        self._choices.check_architecture(usual, self.config.allow.architectures)
+        self._tags = base.tags if base else {}
         self.definition = derive.derive(self.config, job_images, self._choices.architecture, base)
         self._name = known.find(self.definition)
         self._definitions = known
@@ -124,37 +129,84 @@ class Asked:
         self._definitions.forget(self._name)
         return True
 
-    def named(self, chosen: str) -> str:
-        """What the job's author chose wrongly, by name and value.
+    @property
+    def essential(self) -> list[str]:
+        """The containers whose end ends the task; none where that isn't known."""
+        containers = self.definition.get("containerDefinitions", ())
+        return [str(one["name"]) for one in containers if one.get("essential", True)]
 
-        Args:
-            chosen: one of `chosen`.
-        """
-        fargate = self.config.fargate
-        values = {
-            "FARGATE_TASK_DEFINITION": fargate.task_definition,
-            "FARGATE_PLATFORM_VERSION": fargate.platform_version,
-            "image": self.images.image.name if self.images else None,
-        }
-        return f"{chosen} {values[chosen]}"
-
-    def operators(self, error: EcsError | TaskStoppedError) -> str:
-        """Which of the operator's images can't be used; "" for none of them.
+    def blamed(self, error: EcsError | TaskStoppedError) -> DriverError:
+        """A launch's failure, told to whoever can mend it.
 
         Args:
             error: what ended the launch.
 
         Returns:
-            The key in the settings.
+            A JobConfigurationError only where all that is known to have failed was chosen by the
+            job's author; else the operator's failure, with the key in the settings as far as it is
+            known.
+        """
+        # A start that goes well pays nothing for the table of verdicts.
+        from fargate_driver.ecs.verdict import Chosen
+
+        chosen = error.verdict.chosen if error.verdict else None
+        if chosen and chosen is not Chosen.IMAGE:
+            fargate = self.config.fargate
+            definition = chosen is Chosen.TASK_DEFINITION
+            value = fargate.task_definition if definition else fargate.platform_version
+            return JobConfigurationError(f"{chosen} {value}: {error}")
+        failed = self._failed(error)
+        for name in failed:
+            if key := self._operators(name):
+                return DriverError(f"[Images] {key}: {error}")
+        if chosen and failed:
+            return JobConfigurationError(f"{self._authors(failed[0])}: {error}")
+        return error
+
+    def is_authors(self, container: str) -> bool:
+        """Whether the job's author chose the image of a container.
+
+        Args:
+            container: its name.
+        """
+        return self.images is not None and not self._operators(container)
+
+    def _failed(self, error: EcsError | TaskStoppedError) -> list[str]:
+        """The containers whose images can't be used, as far as ECS tells.
+
+        It gives them a reason, but not always: then the task's own may name the image.
         """
         if not self.images or not isinstance(error, TaskStoppedError):
-            return ""
+            return []
         containers = error.task.get("containers") or ()
-        failed = {one.get("image") for one in containers if one.get("reason")}
-        if self.config.helper_image in failed:
-            return "[Images] HelperImage"
-        default = self.config.images.default_image
-        return "[Images] DefaultImage" if default and default in failed else ""
+        if found := [str(one.get("name")) for one in containers if one.get("reason")]:
+            return found
+        image = words.image_in(error.verdict.raw) if error.verdict else None
+        if not image:
+            return []
+        return [
+            str(one["name"])
+            for one in self.definition["containerDefinitions"]
+            if _repository(one["image"]) == _repository(image)
+        ]
+
+    def _operators(self, container: str) -> str:
+        """The key in the settings that a container's image comes from; "" for the author's."""
+        if container in (derive.INJECTOR_CONTAINER, derive.HELPER_CONTAINER):
+            return "HelperImage"
+        if self.images and container == self.config.fargate.container_name:
+            default = self.images.image.name == self.config.images.default_image
+            return "DefaultImage" if default else ""
+        return "" if self._service(container) else "BaseTaskDefinition"
+
+    def _authors(self, container: str) -> str:
+        if service := self._service(container):
+            return f"service {service.name}"
+        return f"image {self.images.image.name if self.images else ''}"
+
+    def _service(self, container: str) -> Service | None:
+        services = self.images.services if self.images else ()
+        return next((one for one in services if one.container == container), None)
 
     def parameters(self, public_key: str, lifetime: int) -> dict[str, Any]:
         """What `launch.request` needs to know of it.
@@ -173,7 +225,7 @@ class Asked:
         if not self.images:
             return {"overrides": task, "limits": limits}
         found = overrides(self.config, self.images, public_key, lifetime, task=task, limits=limits)
-        return {"definition": self._name, "overrides": found}
+        return {"definition": self._name, "overrides": found, "tags": self._tags}
 
     def _limits(self, task: dict[str, Any]) -> dict[str, int]:
         """Those of the job's container, as far as the size of its task changes them."""
@@ -189,5 +241,14 @@ class Asked:
 
     def say_warnings(self) -> None:
         """Tell the job's author what of it comes out otherwise than on other executors."""
-        for warning in self.images.warnings if self.images else ():
+        of_images = self.images.warnings if self.images else ()
+        for warning in (*of_images, *self._choices.warnings):
             warn(warning)
+
+
+def _repository(image: str) -> str:
+    """An image's name as registries know it: ECS may add to what was asked for, or leave it out."""
+    try:
+        return reference.parse(image).repository
+    except ValueError:
+        return image

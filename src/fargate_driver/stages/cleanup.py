@@ -35,7 +35,15 @@ def main(flags: Flags) -> int:
     """
     ignore_sigterm()
     env = RunnerEnvironment.from_environ(os.environ)
-    variables.hide_secrets(env)
+    try:
+        variables.hide_secrets(env)
+    finally:
+        # Whatever comes of that: a task that is left costs more.
+        _clean(flags, env)
+    return exits.succeeded(env)
+
+
+def _clean(flags: Flags, env: RunnerEnvironment) -> None:
     job_id = env.variable("CI_JOB_ID") or ""
     directory = jobs.linked(env.tmpdir, job_id)
     if not directory:
@@ -58,4 +66,3 @@ def main(flags: Flags) -> int:
     except DriverError as e:
         operator.tell(flags, env, str(e))
         raise
-    return exits.succeeded(env)

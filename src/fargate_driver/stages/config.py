@@ -20,6 +20,7 @@ from fargate_driver.gitlab.environment import RunnerEnvironment
 
 if TYPE_CHECKING:
     from fargate_driver.flags import Flags
+    from fargate_driver.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +34,18 @@ def main(flags: Flags) -> int:
     # First, so that a call by hand shows all that is wrong with the file.
     loaded = settings.load(flags)
     env = RunnerEnvironment.from_environ(os.environ)
-    log.setup(loaded.settings, _job(env))
+    this_job = _job(env)
+    log.setup(loaded.settings, this_job)
     # Once per job, and into the job's log only where the operator has no log of their own.
     for warning in loaded.warnings:
         logger.warning("%s", warning)
+    config = loaded.settings
+    folders = config if _has_image(config, flags, env, this_job) else config.fargate
     answer = {
         "driver": {"name": "fargate", "version": __version__},
         "hostname": socket.gethostname(),
-        "builds_dir": loaded.settings.builds_dir,
-        "cache_dir": loaded.settings.cache_dir,
+        "builds_dir": folders.builds_dir,
+        "cache_dir": folders.cache_dir,
     }
     text = json.dumps({name: value for name, value in answer.items() if value is not None})
     try:
@@ -49,6 +53,17 @@ def main(flags: Flags) -> int:
     except OSError as e:
         raise DriverError(f"the answer can't be written to stdout: {e.strerror}") from e
     return exits.succeeded(env)
+
+
+def _has_image(
+    config: Settings, flags: Flags, env: RunnerEnvironment, this_job: job.Job | None
+) -> bool:
+    """Whether the job will run in an image of its own, as prepare will find (gitlab/images.py)."""
+    images = config.images
+    # The flag beats the variable.
+    chosen = flags.task_def is None and env.variable("FARGATE_TASK_DEFINITION")
+    wanted = images.default_image or (this_job and this_job.image)
+    return images.enabled and not chosen and bool(wanted)
 
 
 def _job(env: RunnerEnvironment) -> job.Job | None:

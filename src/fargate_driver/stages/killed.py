@@ -49,7 +49,6 @@ def hint(directory: str, code: int) -> str | None:
         record = records.load(directory)
     except DriverError:
         record = None
-    size = record.launches[-1].size if record and record.launches else {}
-    containers = size.get("containers") or [{}]
-    verdict = diagnosis.of_script_exit(code, size, str(containers[0].get("name", "")))
+    size, container = (record.size, record.container) if record else ({}, "")
+    verdict = diagnosis.of_script_exit(code, size, container)
     return verdict.line if verdict else None

@@ -55,7 +55,7 @@ def end_of_task(directory: str) -> str:
     """
     try:
         return _look(directory, time.monotonic() + _ONE_LOOK)[0]
-    except DriverError:
+    except Exception:  # noqa: BLE001 - the script may run, or has a verdict of its own
         return ""
 
 
@@ -64,12 +64,17 @@ def _look(directory: str, deadline: float) -> tuple[str, str]:
     record = records.load(directory)
     if not record or not record.task_arn:
         return "the job has no task any more", ""
-    ecs = Ecs(record.target, deadline=deadline)
+    patience = max(deadline - time.monotonic(), 1.0)
+    ecs = Ecs(record.target, deadline=deadline, longest_attempt=patience)
     try:
         task = ecs.describe_task(record.task_arn)
         if not task or task.get("desiredStatus") != "STOPPED":
             return "", str(task.get("lastStatus")) if task else ""
-        verdict = diagnosis.of_stopped_task(watch.until_stopped(ecs, task))
+        verdict = diagnosis.of_stopped_task(
+            watch.until_stopped(ecs, task),
+            record.container,
+            essential=record.launches[-1].essential,
+        )
     finally:
         results.note_calls(directory, CALLS)
     results.note_verdict(directory, verdict.name)

@@ -21,7 +21,7 @@ from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.metrics import record, results
 from fargate_driver.owner import owner_of_this_call
 from fargate_driver.ssh.errors import NoShellError
-from fargate_driver.stages import asked, connecting, lock, services, sweep
+from fargate_driver.stages import asked, connecting, late_services, lock, services, sweep
 from fargate_driver.stages.cancel import Cancelled, ignore_sigterm, raise_on_sigterm
 from fargate_driver.stages.ending import end_job
 from fargate_driver.stages.service_log import ServiceLog
@@ -145,7 +145,7 @@ def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter
         try:
             found = [place.connect(address, deadline, waiting, watcher) for place in places]
         except NoShellError as e:
-            if wanted.images and "image" in wanted.chosen:
+            if wanted.images and wanted.is_authors(config.fargate.container_name):
                 raise JobConfigurationError(f"image: {wanted.images.image.name}: {e}") from e
             raise
         # The health check may have failed while sshd already answered.
@@ -153,7 +153,9 @@ def start(wanted: Asked, this_job: Job, directory: str, owner: Owner) -> Starter
         starter.tell_phase("SSH", time.monotonic() - running)
         if wanted.images:
             log = ServiceLog(starter.ecs.target, wanted.definition, str(task["taskArn"]))
-            services.check(places[0].connection(address), wanted.images.services, watcher, log)
+            connection = places[0].connection(address)
+            living = services.check(connection, wanted.images.services, watcher, log)
+            late_services.note(directory, wanted.definition, living)
         else:
             _say_what_is_missing(found[0])
 
@@ -250,7 +252,8 @@ def _say_what_is_ignored(this_job: Job) -> None:
     if this_job.services:
         ignored.append(f"services: {', '.join(this_job.services)}")
     if ignored:
-        say(f"ignored: {'; '.join(ignored)} (the task definition names the job's image)")
+        names = job.printable("; ".join(ignored))
+        say(f"ignored: {names} (the task definition names the job's image)")
 
 
 def _say_what_is_missing(found: Probe) -> None:

@@ -12,7 +12,7 @@ import time
 
 from fargate_driver import jobs
 from fargate_driver.console import say
-from fargate_driver.errors import DriverError
+from fargate_driver.errors import DriverError, explained
 from fargate_driver.gitlab import exits
 from fargate_driver.gitlab.environment import RunnerEnvironment
 from fargate_driver.gitlab.stages import LAST, is_helpers
@@ -118,19 +118,30 @@ def _run(
             jobs.note_lost(place)
         return exits.system_failed(env), results.CANCELED
     patience = _LITTLE_PATIENCE if reattach.failed else patience
-    if why := _no_verdict(directory, connection, outcome, patience):
+    if why := _why_no_verdict(directory, connection, outcome, patience):
         _say_to_all(flags, env, f"{stage}: {why}")
         _end_or_note(connection, access, outcome, running)
         return exits.system_failed(env), results.LOST
-    return _answer(env, outcome.code or 0)
+    return _answer(env, directory, stage, outcome.code or 0)
 
 
-def _answer(env: RunnerEnvironment, code: int) -> tuple[int, str]:
+def _answer(env: RunnerEnvironment, directory: str, stage: str, code: int) -> tuple[int, str]:
     if not code:
         return exits.succeeded(env), "0"
+    _tell_of_services(env, directory, stage)
     answer = exits.script_failed(env, code)
     told = answer == env.build_failure_exit_code
     return answer, str(code) if told else results.LOST
+
+
+def _tell_of_services(env: RunnerEnvironment, directory: str, stage: str) -> None:
+    """Tell of services that died, which may be why the author's script failed."""
+    if not is_helpers(stage) and os.path.lexists(os.path.join(directory, jobs.SERVICES)):
+        from fargate_driver.gitlab import variables
+        from fargate_driver.stages import late_services
+
+        variables.hide_secrets(env)
+        late_services.tell(directory)
 
 
 def _say_costs(directory: str) -> None:
@@ -167,6 +178,18 @@ def _end_left(directory: str) -> None:
         from fargate_driver.stages import left
 
         left.end(directory)
+
+
+def _why_no_verdict(
+    directory: str, connection: Connection, outcome: Outcome, patience: float
+) -> str:
+    """As `_no_verdict`; what goes wrong with the explanation changes no verdict."""
+    try:
+        return _no_verdict(directory, connection, outcome, patience)
+    except Exception as e:  # noqa: BLE001 - such as a driver that is just being updated
+        if outcome.code is not None:
+            return ""
+        return f"{outcome.lost}; ECS can't be asked why: {explained(e, debug=False)}"
 
 
 def _no_verdict(directory: str, connection: Connection, outcome: Outcome, patience: float) -> str:

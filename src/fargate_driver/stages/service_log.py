@@ -33,12 +33,20 @@ class ServiceLog:
         target: Where ECS is called.
         definition: The task definition.
         task_arn: The task.
+        deadline: Until when (time.monotonic) it is waited for lines; None for as long as they take.
     """
 
-    def __init__(self, target: Target, definition: Mapping[str, Any], task_arn: str) -> None:
+    def __init__(
+        self,
+        target: Target,
+        definition: Mapping[str, Any],
+        task_arn: str,
+        deadline: float | None = None,
+    ) -> None:
         self._target = target
         self._definition = definition
         self._task_arn = task_arn
+        self._deadline = deadline
         self._ecs: Ecs | None = None
         self._unreadable = False
 
@@ -70,10 +78,14 @@ class ServiceLog:
         target = self._target
         place = container_log.stream(self._definition, container, self._task_arn, target.region)
         if not self._ecs:
-            deadline = time.monotonic() + _PATIENCE
-            self._ecs = Ecs(target, deadline=deadline, longest_attempt=_PATIENCE)
+            now = time.monotonic()
+            patience = min(_PATIENCE, max(0.1, (self._deadline or now + _PATIENCE) - now))
+            self._ecs = Ecs(target, deadline=now + patience, longest_attempt=patience)
         for look in range(_LOOKS):
-            time.sleep(_PAUSE if look else 0)
+            if look:
+                if self._deadline and time.monotonic() + _PAUSE > self._deadline:
+                    break
+                time.sleep(_PAUSE)
             try:
                 events, _ = self._ecs.log_events(
                     place.group, place.name, region=place.region, limit=_LINES

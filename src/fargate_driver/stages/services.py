@@ -30,7 +30,7 @@ _ANSWER = 30.0
 
 def check(
     connection: Connection, services: Sequence[Service], watcher: Watch, log: ServiceLog
-) -> None:
+) -> set[str]:
     """Wait for the ports that the job wants to be awaited; warn about what isn't there.
 
     Args:
@@ -39,11 +39,15 @@ def check(
         watcher: Sees the task.
         log: Shows what a service that failed wrote.
 
+    Returns:
+        The names of the containers of those that live.
+
     Raises:
         DriverError: The connection was lost, or the task stopped.
     """
+    living = {service.container for service in services}
     if not services:
-        return
+        return living
     ports = {service: service.health_check_port for service in services}
     begun = time.monotonic()
     seen = look(
@@ -62,14 +66,16 @@ def check(
         if port in seen.silent:
             warn(
                 f"service {service.name} doesn't listen at port {port} after {_PATIENCE} s"
-                f" (HEALTHCHECK_TCP_PORT): {_state(container)}"
+                f" (HEALTHCHECK_TCP_PORT): {state(container)}"
             )
         elif container.get("lastStatus") == "STOPPED":
-            warn(f"service {service.name} ended: {_state(container)}")
+            warn(f"service {service.name} ended: {state(container)}")
+            living.discard(service.container)
         else:
             continue
         log.show(service.container)
     _warn_of_names(services, seen.unknown)
+    return living
 
 
 def _warn_of_names(services: Iterable[Service], unknown: frozenset[str]) -> None:
@@ -86,7 +92,7 @@ def _warn_of_names(services: Iterable[Service], unknown: frozenset[str]) -> None
         )
 
 
-def _state(container: dict[str, Any]) -> str:
+def state(container: dict[str, Any]) -> str:
     """What ECS shows of a container."""
     words = [f"its container is {container.get('lastStatus', 'not shown by ECS')}"]
     if container.get("exitCode") is not None:

@@ -17,7 +17,7 @@ from fargate_driver.ecs.errors import EcsError, StartTimeoutError, TaskStoppedEr
 from fargate_driver.ecs.plan import Plan
 from fargate_driver.ecs.shared import SharedLooks
 from fargate_driver.ecs.watch import Watch, container
-from fargate_driver.errors import DriverError, JobConfigurationError
+from fargate_driver.errors import DriverError
 from fargate_driver.ssh import keys
 from fargate_driver.stages import connecting
 from fargate_driver.stages.cancel import check
@@ -102,17 +102,16 @@ class Starter:
                     renewed = True
                     self._wanted.resolve(self.ecs, self.deadline)
                     continue
-                retry = again(e)
+                name = self._config.fargate.container_name
+                retry = again(e, name, self._wanted.essential)
                 before = str(plan)
                 elsewhere = retry is Retry.NEXT_CAPACITY
                 pause = None if retry is Retry.NEVER else plan.next(elsewhere=elsewhere)
                 if pause is None or time.monotonic() + pause >= self.deadline:
-                    if key := self._wanted.operators(e):
-                        raise DriverError(f"{key}: {e}") from e
-                    if e.verdict and e.verdict.chosen:
-                        chosen = self._wanted.named(e.verdict.chosen)
-                        raise JobConfigurationError(f"{chosen}: {e}") from e
-                    raise
+                    told = self._wanted.blamed(e)
+                    if told is e:
+                        raise
+                    raise told from e
                 self._end_launch(e)
                 what = f"no capacity on {before}" if elsewhere else "the start failed"
                 after = f" in {pause:.0f} s" if pause >= 1 else ""
@@ -149,6 +148,7 @@ class Starter:
             raise
         task_arn = intent.task_arn = str(task["taskArn"])
         intent.size = _size(task, self._config.fargate.container_name)
+        intent.essential = self._wanted.essential
         intent.capacity = str(task.get("capacityProviderName") or task.get("launchType") or "")
         intent.definition = definition = str(task.get("taskDefinitionArn")).rpartition("/")[2]
         self._save_or_stop(task_arn)
@@ -168,6 +168,7 @@ class Starter:
                 looks,
                 task_arn,
                 container_name=self._config.fargate.container_name,
+                essential=self._wanted.essential,
                 chosen=self._wanted.chosen,
                 deadline=self.deadline,
                 on_look=check,
