@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from fargate_driver import masking
 from fargate_driver.costs import bill
 from fargate_driver.ecs.target import Target
 
@@ -82,7 +83,7 @@ def entry(record: JobRecord, state: str) -> Entry:
         name=about.get("name", ""),
         pipeline=about.get("pipeline", ""),
         project=about.get("project") or record.description,
-        state=state,
+        state=masking.whole(state),  # the job can set its own CI_JOB_STATUS
         image=about.get("image", ""),
         definition=launch.definition if launch else "",
         container=record.container,

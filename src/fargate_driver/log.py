@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -71,14 +72,30 @@ def add(**fields: str) -> None:
 def _handler(settings: Settings) -> logging.Handler:
     if settings.log_file is None:
         return logging.StreamHandler(sys.stderr)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    # O_NONBLOCK: a FIFO that nobody reads would hold the stage up for ever.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        # Other stages append at the same time: a record is one write to a file in append mode.
-        stream = os.fdopen(os.open(settings.log_file, flags, 0o600), "a", encoding="utf-8")
+        file = os.open(settings.log_file, flags, 0o600)
     except OSError as error:
         say(f"LogFile {settings.log_file} can't be written ({error.strerror}); logging to stderr")
         return logging.StreamHandler(sys.stderr)
-    return _FileHandler(stream)
+    if _is_stdout(file):
+        os.close(file)
+        say(f"LogFile {settings.log_file} is stdout, which is for answers; logging to stderr")
+        return logging.StreamHandler(sys.stderr)
+    os.set_blocking(file, True)
+    # Other stages append at the same time: a record is one write to a file in append mode.
+    return _FileHandler(os.fdopen(file, "a", encoding="utf-8"))
+
+
+def _is_stdout(file: int) -> bool:
+    """Whether records would come between what the stage config answers, or a command prints.
+
+    Not of devices: /dev/null is no answer, and a terminal shows stderr too.
+    """
+    opened, out, err = os.fstat(file), os.fstat(1), os.fstat(2)
+    device = stat.S_ISCHR(opened.st_mode)
+    return os.path.samestat(opened, out) and not os.path.samestat(out, err) and not device
 
 
 class _FileHandler(logging.StreamHandler[Any]):

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ from job_response import job_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from fargate_driver.flags import Flags
 
@@ -86,6 +86,48 @@ def test_a_failure_that_cannot_be_told_is_no_build_failure(event: str) -> None:
     assert done.stderr.startswith(f"fargate: {said}")
     assert len(done.stderr.splitlines()) == 1
     assert ("hunter2" in done.stderr) == ("hunter2" in said)
+
+
+# What is there of the driver's command line, and what its end says.
+BROKEN = {
+    None: "ModuleNotFoundError: No module named 'fargate_driver.cli'",
+    "from no_such import main": "ModuleNotFoundError: No module named 'no_such'",
+    "raise MemoryError": "MemoryError: ",
+    "def main(): raise OSError(24, 'Too many files')": "OSError: [Errno 24] Too many files",
+    "def main(": "SyntaxError: ",
+}
+
+
+@pytest.mark.parametrize("code", ["12", "0", "256", "x", None])
+@pytest.mark.parametrize("cli", BROKEN)
+def test_a_driver_that_cannot_start_is_a_system_failure(
+    tmp_path: Path, cli: str | None, code: str | None
+) -> None:
+    package = tmp_path / "fargate_driver"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    if cli:
+        (package / "cli.py").write_text(cli)
+    env = {"PYTHONPATH": str(tmp_path)} | ({"SYSTEM_FAILURE_EXIT_CODE": code} if code else {})
+    done = script(tmp_path, env)
+    assert done.returncode == (12 if code == "12" else 2)
+    first, second = done.stderr.splitlines()
+    assert first == "fargate: the driver can't start; is it whole, and is there memory?"
+    assert second.startswith(f"fargate: {BROKEN[cli]}")
+
+
+def script(folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run what is installed as `fargate`."""
+    program = Path(__file__).parents[2] / "src" / "bin" / "fargate"
+    return subprocess.run(
+        [sys.executable, program, "custom", "cleanup"],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from fargate_driver import log
 from fargate_driver.gitlab import job
 from fargate_driver.settings import Settings, load
-from front_calls import MINIMAL, environment, flags
+from front_calls import MINIMAL, environment, fargate, flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +92,30 @@ def test_a_file_that_can_not_be_written(tmp_path: Path, capfd: pytest.CaptureFix
         f"fargate: LogFile {tmp_path} can't be written (Is a directory); logging to stderr\n"
         "fargate: error: goes on\n"
     )
+
+
+def test_a_fifo_that_nobody_reads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "log")
+    log.setup(settings(tmp_path, f'LogFile = "{tmp_path}/log"'))
+    logger.error("goes on")
+    assert capfd.readouterr().err == (
+        f"fargate: LogFile {tmp_path}/log can't be written (No such device or address); logging to"
+        " stderr\nfargate: error: goes on\n"
+    )
+
+
+@pytest.mark.parametrize("file", ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1", "link"])
+def test_stdout_is_for_the_answer(tmp_path: Path, file: str) -> None:
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    # A section that is not known is a warning for the log.
+    text = f'LogFile = "{file}"\n{MINIMAL}\n[NoSuchSection]\n'
+    (tmp_path / "f.toml").write_text(text)
+    done = fargate("--config", str(tmp_path / "f.toml"), "custom", "config", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["driver"]["name"] == "fargate"
+    shown = tmp_path / "link" if file == "link" else file
+    line = f"fargate: LogFile {shown} is stdout, which is for answers; logging to stderr"
+    assert done.stderr.splitlines()[0] == line
 
 
 def test_a_full_disk_gives_a_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

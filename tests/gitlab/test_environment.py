@@ -26,18 +26,21 @@ def test_only_the_runners_form_of_a_variable_counts() -> None:
     assert env.variable("FARGATE_TASK_DEFINITION") is None
 
 
-@pytest.mark.parametrize("value", ["", "one", "1_0", "\u0661", "1 ", "--1", "9" * 5000])
-def test_an_exit_code_that_is_none(value: str) -> None:
-    environ = {"BUILD_FAILURE_EXIT_CODE": "1", "SYSTEM_FAILURE_EXIT_CODE": value}
-    with pytest.raises(DriverError, match="SYSTEM_FAILURE_EXIT_CODE: ") as caught:
+@pytest.mark.parametrize(
+    "value", ["", "one", "1_0", "\u0661", "1 ", "-3", "0", "256", "1000", "9" * 5000]
+)
+@pytest.mark.parametrize("name", ["BUILD_FAILURE_EXIT_CODE", "SYSTEM_FAILURE_EXIT_CODE"])
+def test_an_exit_code_that_is_none(name: str, value: str) -> None:
+    environ = {"BUILD_FAILURE_EXIT_CODE": "1", "SYSTEM_FAILURE_EXIT_CODE": "2"} | {name: value}
+    with pytest.raises(DriverError, match=f"{name}: ") as caught:
         RunnerEnvironment.from_environ(environ)
     assert len(str(caught.value)) < 200
     assert system_failure_exit_code(environ) == 2
 
 
-def test_exit_codes_may_be_any_number() -> None:
-    environ = {"BUILD_FAILURE_EXIT_CODE": "-3", "SYSTEM_FAILURE_EXIT_CODE": "1000"}
+def test_exit_codes_may_be_any_other_than_0() -> None:
+    environ = {"BUILD_FAILURE_EXIT_CODE": "255", "SYSTEM_FAILURE_EXIT_CODE": "11"}
     env = RunnerEnvironment.from_environ(environ)
-    assert (env.build_failure_exit_code, env.system_failure_exit_code) == (-3, 1000)
+    assert (env.build_failure_exit_code, env.system_failure_exit_code) == (255, 11)
     assert (env.build_exit_code_file, env.job_response_file, env.tmpdir) == (None, None, None)
-    assert system_failure_exit_code(environ) == 1000
+    assert system_failure_exit_code(environ) == 11

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,6 @@ from ssh.pretended_task import Run, Stages, Task, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(params=KINDS)
@@ -203,6 +203,25 @@ def test_a_stage_that_is_ended_before_it_begins_never_does(shells: Stages) -> No
         for descriptor in (reading, writing):
             os.close(descriptor)
         assert (stage.code, out.seek(0), out.read()) == (128 + signal.SIGTERM, 0, b"")
+
+
+def test_a_server_that_is_stopped_is_waited_for_as_long_as_told(stages: Stages) -> None:
+    for pid in below(stages.task.init_pid):
+        os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(NotEndedError, match="the SSH server did not answer within 1 s"):
+        end_stage(
+            stages.task.connection,
+            "0123456789abcdef",
+            init_pid=stages.found.init_pid,
+            state_directory=stages.found.state_directory,
+            answer=1.0,
+        )
+
+
+def below(pid: int) -> list[int]:
+    """The processes that descend from one, as this machine numbers them."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [one for child in map(int, children) for one in (child, *below(child))]
 
 
 def test_what_a_killed_wrapper_left_is_ended_and_nothing_else(shells: Stages) -> None:

@@ -54,7 +54,7 @@ class RunnerEnvironment:
             environ: Usually os.environ.
 
         Raises:
-            DriverError: An exit code is missing or no number.
+            DriverError: An exit code is missing or not between 1 and 255.
         """
         return cls(environ)
 
@@ -77,9 +77,9 @@ def system_failure_exit_code(environ: Mapping[str, str]) -> int:
 
 def _exit_code(environ: Mapping[str, str], name: str) -> int:
     value = environ.get(name, "")
-    digits = value.removeprefix("-")
     # Not int() alone: it takes "1_0", and refuses 5,000 digits with a text about its own limits.
-    if digits.isascii() and digits.isdigit() and len(digits) < 10:
+    # Of other numbers the system hands on the lowest 8 bits: 256 would make each failure a success.
+    if value.isascii() and value.isdigit() and len(value) < 10 and 0 < int(value) < 256:
         return int(value)
     wrong = f"{value[:40]!r} is no exit code" if value else "is not set"
     raise DriverError(

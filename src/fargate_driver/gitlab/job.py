@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from fargate_driver import masking
 from fargate_driver.errors import DriverError
 
 if TYPE_CHECKING:
@@ -69,17 +70,20 @@ class Job:
         """
         pipeline = f"pipeline {self.pipeline_id}, " if self.pipeline_id is not None else ""
         start = f"job {self.id} ({pipeline}"
-        project = printable(self.project_path)
+        project = printable(masking.parts(self.project_path))
         room = 150 - len(start) - 1
         return f"{start}{project if len(project) <= room else project[: room - 3] + '...'})"
 
     def about(self) -> dict[str, str]:
-        """What the job's record keeps of it, for those who look at running jobs."""
+        """What the job's record keeps of it, for those who look at running jobs.
+
+        The folder is to be found by it, so it alone is as the job has it.
+        """
         return {
             "job": str(self.id),
-            "name": self.name,
+            "name": masking.whole(self.name),
             "pipeline": str(self.pipeline_id or ""),
-            "project": self.project_path,
+            "project": masking.whole(self.project_path),
             "folder": self.folder,
         }
 

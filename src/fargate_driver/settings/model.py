@@ -309,7 +309,8 @@ class Settings(Section):
     log_file: Annotated[Path, BeforeValidator(values.path)] | None = key(
         "LogFile",
         "Append the operator's log to this file instead of stderr, which is the job's log. "
-        "A relative path counts from the folder of this file.",
+        "A relative path counts from the folder of this file. Stdout, which gitlab-runner reads as "
+        "the driver's answer, is refused with a warning.",
         "a path",
         None,
     )

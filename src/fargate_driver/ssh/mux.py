@@ -19,6 +19,7 @@ _NEW_SESSION = 0x10000002
 _PERMISSION_DENIED = 0x80000002
 _FAILURE = 0x80000003
 _EXIT_MESSAGE = 0x80000004
+_SESSION_OPENED = 0x80000006
 _VERSION = 4
 _NO_ESCAPE_CHARACTER = 0xFFFFFFFF
 _REQUEST = 1
@@ -42,6 +43,8 @@ class Session:
     def __init__(self, directory: str, command: bytes, streams: tuple[int, int, int]) -> None:
         self.status: int | None = None
         """The exit status that sshd reported, where it did."""
+        self.opened = False
+        """Whether the SSH server agreed to it."""
         self.ended = False
         """Whether the master has nothing more to say about this session."""
         self._received = b""
@@ -100,6 +103,8 @@ class Session:
                 raise SessionRefusedError(
                     f"the SSH master speaks version {version} of the mux protocol, not {_VERSION}"
                 )
+        elif kind == _SESSION_OPENED:
+            self.opened = True
         elif kind == _EXIT_MESSAGE:
             self.status = int.from_bytes(body[4:8], "big")
         elif kind in {_PERMISSION_DENIED, _FAILURE}:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fargate_driver.ssh.connection import Connection
 
-_END_LIMIT = 30.0
+END_LIMIT = 30.0
 """Seconds for ending a stage: 10 from TERM to KILL, 5 for that, and what a busy task needs."""
 
 _MOST_IN_VAIN = 6
@@ -167,7 +167,14 @@ def _wait(wakeup_fd: int, seconds: float) -> None:
     poll.poll(seconds * 1000)
 
 
-def end_stage(connection: Connection, stage: str, *, init_pid: int, state_directory: str) -> bool:
+def end_stage(
+    connection: Connection,
+    stage: str,
+    *,
+    init_pid: int,
+    state_directory: str,
+    answer: float = END_LIMIT,
+) -> bool:
     """End what still runs of a stage that nobody hears any more.
 
     Args:
@@ -175,6 +182,7 @@ def end_stage(connection: Connection, stage: str, *, init_pid: int, state_direct
         stage: `Outcome.stage` of the lost one.
         init_pid: As the probe found.
         state_directory: As the probe found.
+        answer: Seconds for the SSH server to open a session; a script may have stopped it.
 
     Returns:
         Whether anything of it ran. Now nothing does.
@@ -186,12 +194,15 @@ def end_stage(connection: Connection, stage: str, *, init_pid: int, state_direct
     """
     from fargate_driver.ssh.kill import NOTHING_RUNS  # noqa: PLC0415 - as `killer`, which needs it
 
-    deadline = time.monotonic() + _END_LIMIT
+    begun = time.monotonic()
     session = killer(connection, stage, init_pid, state_directory)
     try:
         poll = select.poll()
         poll.register(session, select.POLLIN)
-        while not session.ended and poll.poll(max(deadline - time.monotonic(), 0.0) * 1000):
+        while not session.ended:
+            deadline = begun + (END_LIMIT if session.opened else answer)
+            if not poll.poll(max(deadline - time.monotonic(), 0.0) * 1000):
+                break
             session.receive()
     finally:
         session.close()
@@ -200,5 +211,7 @@ def end_stage(connection: Connection, stage: str, *, init_pid: int, state_direct
             raise NotEndedError(f"not all of its processes ended (exit status {session.status})")
         if session.ended:
             raise NotEndedError("the connection was lost while its processes were ended")
-        raise NotEndedError(f"its processes are not ended after {_END_LIMIT:.0f} s")
+        if not session.opened:
+            raise NotEndedError(f"the SSH server did not answer within {answer:.0f} s")
+        raise NotEndedError(f"its processes are not ended after {END_LIMIT:.0f} s")
     return session.status == 0

@@ -57,7 +57,7 @@ def _clean(flags: Flags, env: RunnerEnvironment) -> None:
     try:
         with lock.for_cleanup(directory):
             # The container lets a stage that runs go on for a while when it is stopped.
-            left.end(directory, connect=False)
+            left.end(directory, hurry=True)
             cause = f"the job is over ({status})" if status else "the job is over"
             problem = end_job_counted(directory, cause, status or "")
         if problem:

@@ -7,26 +7,29 @@ from fargate_driver.console import say
 from fargate_driver.errors import explained
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.ssh.errors import MasterGoneError
-from fargate_driver.ssh.session import end_stage
+from fargate_driver.ssh.session import END_LIMIT, end_stage
 from fargate_driver.stages.reattach import connect_again
 
 _PATIENCE = 3.0
 """Seconds for a new connection where the one that stands is gone."""
+_HURRY = 5.0
+"""Seconds for an answer where the task, which costs money, is stopped next."""
 
 
-def end(directory: str, *, connect: bool = True) -> None:
+def end(directory: str, *, hurry: bool = False) -> None:
     """End the process trees of all stages that nobody hears any more.
 
     What can't be ended, for whatever reason, is said, and stays noted for the next stage.
 
     Args:
         directory: the job's directory.
-        connect: whether a connection that is gone is made again.
+        hurry: the task is stopped next: a connection that is gone is not made again, and a server
+            that does not answer is not waited for as long.
     """
     for place in jobs.places(directory):
         for stage in jobs.left_running(place):
             try:
-                ran = _end(place, directory, stage, connect=connect)
+                ran = _end(place, directory, stage, hurry=hurry)
             except Exception as e:  # noqa: BLE001 - what comes next matters more: above all StopTask
                 say(f"what an earlier stage left may still run: {explained(e, debug=False)}")
                 continue
@@ -35,7 +38,7 @@ def end(directory: str, *, connect: bool = True) -> None:
                 say("an earlier stage was left running in the task; it is ended now")
 
 
-def _end(place: str, directory: str, stage: str, *, connect: bool) -> bool:
+def _end(place: str, directory: str, stage: str, *, hurry: bool) -> bool:
     access = jobs.load_access(place)
     if not access:
         return False
@@ -43,13 +46,17 @@ def _end(place: str, directory: str, stage: str, *, connect: bool) -> bool:
 
     def end_it() -> bool:
         return end_stage(
-            connection, stage, init_pid=access.init_pid, state_directory=access.state_directory
+            connection,
+            stage,
+            init_pid=access.init_pid,
+            state_directory=access.state_directory,
+            answer=_HURRY if hurry else END_LIMIT,
         )
 
     try:
         return end_it()
     except MasterGoneError:
-        if not connect:
+        if hurry:
             raise
         connect_again(connection, directory, _PATIENCE)
         jobs.forget_lost(place)

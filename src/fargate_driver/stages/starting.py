@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fargate_driver import jobs, log, moment, records
+from fargate_driver import jobs, log, masking, moment, records
 from fargate_driver.console import say
 from fargate_driver.ecs import launch, links, pace
 from fargate_driver.ecs.client import Ecs
@@ -65,7 +65,8 @@ class Starter:
         self._lifetime = lifetime
         self._directory = directory
         target = launch.target(config)
-        about = this_job.about() | {"image": wanted.images.image.name if wanted.images else ""}
+        image = masking.whole(wanted.images.image.name) if wanted.images else ""
+        about = this_job.about() | {"image": image}
         self._record = records.JobRecord(directory, this_job.describe(), target, owner, about)
         self._public_key = keys.make_key(directory, f"gitlab-job-{this_job.id}")
         self.ecs = Ecs(target, deadline=self.deadline)
