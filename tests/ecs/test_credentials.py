@@ -122,7 +122,7 @@ def test_a_task_is_stopped_although_sts_fails_for_a_moment(peer: Peer, ecs: Ecs)
 
 
 def test_sts_is_asked_once_a_try_and_for_as_long_as_ecs(peer: Peer, ecs: Ecs) -> None:
-    ecs._deadline = 1  # long ago
+    ecs.deadline = 1  # long ago
     peer.faults = [FAULTS["busy"]]
     with pytest.raises(EcsError):
         ecs.stop_task(ARN, "stopCode")

@@ -57,6 +57,7 @@ FROM_IMAGES: dict[str, Any] = {
     },
 }
 
+OTHER = "\u00a7" * 12
 line = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), min_size=8)
 tricky = st.text("$A{}:0a/@'\"\\,é. ", min_size=8, max_size=80)
 
@@ -118,11 +119,17 @@ def said(config: Any, env: _Environment) -> str:
     return "\n".join(found)
 
 
-def assert_hidden(secret: str, text: str) -> None:
+def _own_words(config: Any, given: dict[str, Any], **chosen: str) -> str:
+    """What is said of another secret: Hypothesis tries the words of the driver's own texts, too."""
+    return masking.whole(said(config, secret_environment(OTHER, given, **chosen)))
+
+
+def assert_hidden(secret: str, text: str, own: str = "") -> None:
+    """No part of a secret stands in a text, but for what the driver says anyway."""
     for at in range(len(secret) - 7):
         part = secret[at : at + 8]
         for form in (part, repr(part)[1:-1], json.dumps(part)[1:-1]):
-            assert form not in text, (secret, text)
+            assert form not in text or form in own, (secret, text)
 
 
 @pytest.mark.parametrize("place", FROM_IMAGES)
@@ -135,10 +142,11 @@ def assert_hidden(secret: str, text: str) -> None:
 def test_no_text_about_images_shows_a_secret(
     config: Any, place: str, secret: str, filled_in: bool, around: str
 ) -> None:
+    own = _own_words(config, FROM_IMAGES[place](around + OTHER))
     env = secret_environment(secret, {})
     text = env.variable("SECRET") or "" if filled_in else secret
     env = secret_environment(secret, FROM_IMAGES[place](around + text))
-    assert_hidden(text, masking.whole(said(config, env)))
+    assert_hidden(text, masking.whole(said(config, env)), own)
 
 
 @pytest.mark.parametrize("name", CHOICES)
@@ -147,11 +155,11 @@ def test_no_text_about_images_shows_a_secret(
 def test_no_text_about_choices_shows_a_secret(
     config: Any, name: str, secret: str, around: str
 ) -> None:
-    assume("FARGATE_" not in secret)  # the driver's own word
+    own = _own_words(config, {}, **{name: around + OTHER})
     env = secret_environment(secret, {}, **{name: around + secret.replace("\0", "")})
     text = masking.whole(said(config, env))
     assert text
-    assert_hidden(secret, text)
+    assert_hidden(secret, text, own)
 
 
 @pytest.mark.parametrize("name", CHOICES_OF_SETTINGS)

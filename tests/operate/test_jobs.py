@@ -182,6 +182,7 @@ def test_terminals_of_any_width(config: Path, columns: int) -> None:
     record(config.parent, 12345678901, project="group/project")
     done = shown(config, columns=columns)
     assert max(map(len, done.stdout.splitlines())) <= columns
+    assert " \n" not in done.stdout
     if columns >= 40:
         assert "12345678901" in done.stdout
         assert "starting" in done.stdout

@@ -138,6 +138,13 @@ def test_only_what_the_author_chose_is_the_authors(
     assert isinstance(failed, JobConfigurationError) is authors
 
 
+def test_the_default_image_is_the_operators_beside_services_of_the_author(tmp_path: Path) -> None:
+    env = job_environment(tmp_path, image=None, services=["postgres"])
+    wanted = asked.read(settings(tmp_path, f'{IMAGES}DefaultImage = "python:3.13"\n', env), env)
+    authors = [wanted.is_authors(name) for name in ("ci-coordinator", "service-1-postgres")]
+    assert authors == [False, True]
+
+
 def test_what_is_ignored_is_printable(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     env = job_environment(tmp_path, image="a\033[2Jb", services=["c\r\nfargate: d", "e"])
     prepare._say_what_is_ignored(job.load(env))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
+from fargate_driver.commands import printing
 from fargate_driver.doctor import render
 from fargate_driver.doctor.finding import Status
 from fargate_driver.doctor.plan import Group, play
@@ -40,7 +40,7 @@ def doctor(flags: Flags, *, runner_config: Path | None, run: bool, as_json: bool
     needs no right that jobs don't need. Call it as the user that gitlab-runner runs as. Exit code:
     0, or 1 where something is wrong.
     """
-    console = Console(highlight=False, soft_wrap=False)
+    console = printing.console()
     groups: list[Group] = []
     for group in play(flags, runner_config, run=run):
         groups.append(group)

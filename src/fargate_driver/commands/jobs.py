@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from fargate_driver import settings
-from fargate_driver.commands import job_costs, job_list, job_table
+from fargate_driver.commands import job_costs, job_list, job_table, printing
 from fargate_driver.console import say
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def jobs(flags: Flags, watch: bool, as_json: bool, cost: bool) -> None:
     found = job_list.own_jobs(directory)
     for line in found.unreadable:
         say(line)
-    console = Console(highlight=False)
+    console = printing.console()
     if cost:
         everyone = [*(one.entry for one in found.running), *found.ended]
         console.print(job_costs.table(job_costs.by_project(everyone), console.width))

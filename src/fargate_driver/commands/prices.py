@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from fargate_driver import settings
+from fargate_driver.commands import printing
 from fargate_driver.commands.group import Group
 from fargate_driver.costs import prices as price_files
 
@@ -52,7 +52,7 @@ def list_(flags: Flags) -> None:
     with contextlib.suppress(settings.NoConfigurationError):
         own = settings.load(flags).settings.costs.price_file
     known = price_files.known(own)
-    console = Console(highlight=False)
+    console = printing.console()
     wide = console.width >= _WIDE
     table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0), header_style="dim")
     for title in ("REGION", "ARCH", "VCPU", "GB", *(("STORAGE GB", "READ") if wide else ())):

@@ -65,7 +65,7 @@ def tell(directory: str) -> None:
         record = records.load(directory)
         if record and record.task_arn:
             _tell(directory, containers, record, record.task_arn)
-    except (DriverError, OSError, ValueError) as e:
+    except Exception as e:  # noqa: BLE001 - the script's verdict stands, whatever this meets
         _LOGGER.debug("what became of the services can't be told: %s", e)
 
 
