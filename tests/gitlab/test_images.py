@@ -318,7 +318,12 @@ def test_ports_that_clash(tmp_path: Path) -> None:
     # The job's own variable goes to all services, and is no claim of each.
     both = read(tmp_path, services=["a", "b"], variables=[variable("HEALTHCHECK_TCP_PORT", "8080")])
     assert [service.health_check_port for service in both.services] == [8080, 8080]
-    assert read(tmp_path, services=[service("a", "70000")]).services[0].health_check_port is None
+    for port in ("70000", "5432;", "pg"):
+        odd = read(tmp_path, services=[service("a", port)])
+        assert odd.services[0].health_check_port is None
+        assert odd.warnings == (
+            f"service 'a' is not waited for: HEALTHCHECK_TCP_PORT {port!r} is no port",
+        )
 
 
 def test_more_names_than_a_line_of_hosts_takes(tmp_path: Path) -> None:

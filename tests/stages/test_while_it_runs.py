@@ -155,7 +155,7 @@ def test_a_script_that_is_killed_because_its_task_ends_is_no_script_failure(
     assert job.call("prepare").returncode == 0
     access = jobs.load_access(str(directory_of(fargate)))
     assert access
-    script = f"(sleep 0.1; kill -TERM {access.init_pid}) & kill -KILL $$"
+    script = f"(sleep 0.1; kill -TERM {access.init_pid}) >/dev/null 2>&1 & kill -KILL $$"
     done = job.call("run", job.script(script), "build_script")
     assert done.returncode == 2
     assert "build_script: the script was ended with its task; the task stopped: " in done.stderr

@@ -171,6 +171,12 @@ class _Reader:
             self._mistakes.append(_shown_to_all(f"command of service {shown(name)}", secret))
         readable = re.sub(r"[^A-Za-z0-9_-]+", "-", aliases[-1])[:60].strip("-") or "x"
         variables, port = self._environment(name, given)
+        awaited = variables.get(HEALTH_CHECK_PORT, "")
+        if awaited and not port_in(awaited):
+            self._warnings.append(
+                f"service {shown(name)} is not waited for: {HEALTH_CHECK_PORT} {shown(awaited)} is"
+                " no port"
+            )
         return Service(
             name=name,
             aliases=aliases,
