@@ -222,6 +222,13 @@ STARTS = [
     (f'{SHIM}container_linux.go:370: starting container process caused: exec: "/opt/run.sh": stat'
      " /opt/run.sh...no such file or direct...",
      "entrypoint-not-found", "image", "never", S, "gh:aws/amazon-ecs-agent/issues/2954"),
+    ("CannotStartContainerError: ResourceInitializationError: unable to create new container:"
+     " mount callback failed on /tmp/containerd-mount916692511: open"
+     " /tmp/containerd-mount916692511/etc/passwd: no such file or directory",
+     "user-not-found", "image", "never", S, "gh:aws-samples/net-modernization/issues/13"),
+    ("CannotStartContainerError: Error response from daemon: linux spec user: unable to find user"
+     " ci: no matching entries in passwd file",
+     "user-not-found", "image", "never", S, "gh:moby/moby/issues/22323"),
     ("CannotStartContainerError: Error response from daemon: failed to create shim task: OCI"
      " runtime"
      ' create failed: runc create failed: unable to start container process: exec: "/home/x.py":'

@@ -91,10 +91,12 @@ def test_sizes_and_a_silent_service(fargate: LocalFargate, store: Path) -> None:
     ]
     port = free_port()
     silent = service("mute", HEALTHCHECK_TCP_PORT=str(port))
+    dying = service("dying", DIE="3", HEALTHCHECK_TCP_PORT=str(free_port()))
 
-    async def both() -> list[Run]:
+    async def all_at_once() -> list[Run]:
         jobs = (
             image_job(store, "alone", ["echo ran"], services=[silent], variables=size),
+            image_job(store, "alone", ["echo ran"], services=[dying], variables=size),
             new_job(["echo ran"], variables=size),
         )
         return await asyncio.gather(
@@ -103,7 +105,7 @@ def test_sizes_and_a_silent_service(fargate: LocalFargate, store: Path) -> None:
 
     fargate.config.write_text(before + allow)
     try:
-        runs = asyncio.run(both())
+        runs = asyncio.run(all_at_once())
     finally:
         fargate.config.write_text(before)
     for run in runs:
@@ -111,7 +113,10 @@ def test_sizes_and_a_silent_service(fargate: LocalFargate, store: Path) -> None:
     assert f"doesn't listen at port {port} after 30 s (HEALTHCHECK_TCP_PORT): its container is" in (
         runs[0].text
     )
-    for task in fargate.tasks()[-2:]:
+    # One that has ended is not waited for.
+    assert "ended: its container is STOPPED, exit code 3" in runs[1].text
+    assert "after 30 s" not in runs[1].text
+    for task in fargate.tasks()[-3:]:
         assert (task["cpu"], task["memory"]) == ("512", "3072")
         assert task["ephemeralStorage"] == {"sizeInGiB": 33}
 

@@ -746,6 +746,22 @@ ROWS: Final[tuple[Row, ...]] = (
         chosen=Chosen.IMAGE,
     ),
     Row(
+        "user-not-found",
+        "the user of {container} is not in {image}",
+        Fault.IMAGE,
+        "mend USER of the image or the user that is asked for: a name or a group needs its line in"
+        " the image's /etc/passwd or /etc/group, a number needs none",
+        Retry.NEVER,
+        "CannotStartContainerError: ResourceInitializationError: unable to create new container:"
+        " mount callback failed on /tmp/containerd-mount916692511: open"
+        " /tmp/containerd-mount916692511/etc/passwd: no such file or directory",
+        _GITHUB + "aws-samples/net-modernization/issues/13",
+        text=r"unable to find (user|group) |no (users|groups) found"
+        r"|etc/(passwd|group): no such file",
+        where=Where.TASK,
+        chosen=Chosen.IMAGE,
+    ),
+    Row(
         "entrypoint-not-executable",
         "the command that {container} starts with may not be executed",
         Fault.IMAGE,

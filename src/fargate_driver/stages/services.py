@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _PATIENCE = 30
 """Seconds that GitLab's executors wait for services by default
 (wait_for_services_timeout of https://docs.gitlab.com/runner/configuration/advanced-configuration/)."""
+_SLICE = 5
+"""Seconds of that after which those that have ended meanwhile are not waited for any more."""
 _ANSWER = 30.0
 """Seconds for the answer itself."""
 
@@ -49,28 +51,40 @@ def check(
     if not services:
         return living
     ports = {service: service.health_check_port for service in services}
+    waiting = [port for port in ports.values() if port]
     begun = time.monotonic()
-    seen = look(
-        connection,
-        names=[alias for service in services for alias in service.aliases],
-        ports=[port for port in ports.values() if port],
-        patience=_PATIENCE,
-        deadline=begun + _PATIENCE + _ANSWER,
-    )
+    left = _PATIENCE
+    while True:
+        seen = look(
+            connection,
+            names=[alias for service in services for alias in service.aliases],
+            ports=waiting,
+            patience=min(left, _SLICE),
+            deadline=time.monotonic() + _SLICE + _ANSWER,
+        )
+        left -= _SLICE
+        task = watcher.look() or {}
+        containers = {one.get("name"): one for one in task.get("containers") or ()}
+        ended = {
+            service
+            for service in services
+            if containers.get(service.container, {}).get("lastStatus") == "STOPPED"
+        }
+        waiting = [p for one, p in ports.items() if p in seen.silent and one not in ended]
+        if left <= 0 or not waiting:
+            break
     if any(ports.values()):
         say(f"  services   {time.monotonic() - begun:7.1f} s")
-    task = watcher.look() or {}
-    containers = {one.get("name"): one for one in task.get("containers") or ()}
     for service, port in ports.items():
         container = containers.get(service.container, {})
-        if port in seen.silent:
+        if service in ended:
+            warn(f"service {service.name} ended: {state(container)}")
+            living.discard(service.container)
+        elif port in waiting:
             warn(
                 f"service {service.name} doesn't listen at port {port} after {_PATIENCE} s"
                 f" (HEALTHCHECK_TCP_PORT): {state(container)}"
             )
-        elif container.get("lastStatus") == "STOPPED":
-            warn(f"service {service.name} ended: {state(container)}")
-            living.discard(service.container)
         else:
             continue
         log.show(service.container)
