@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver_calls import JobCalls
+from fargate_driver import jobs
 from local_fargate import LATER, LocalFargate, local_fargate, processes_in, until
 
 if TYPE_CHECKING:
@@ -400,16 +401,16 @@ def test_a_task_that_is_stopped_by_others_is_a_system_failure(
 
 
 def test_nothing_is_left_in_a_shared_tmp(tmp_path: Path) -> None:
-    def left() -> set[Path]:
-        return set(Path("/tmp").glob(".fargate-*"))
-
-    before = left()
     with local_fargate(tmp_path / "fargate", runtime="process") as fargate:
         this = JobCalls(tmp_path / "job", fargate.config, next(JOB_IDS))
         assert this.call("prepare").returncode == 0
         ran = this.call("run", this.script("echo $TMPDIR"), "build_script")
         assert ran.stdout.startswith(str(fargate.directory))
-        assert left() <= before
+        (place,) = (fargate.directory / "fargate-local" / "jobs").glob("[0-9]*")
+        access = jobs.load_access(str(place))
+        # Others use /tmp at the same time.
+        assert access
+        assert Path(access.state_directory).is_relative_to(fargate.directory)
         assert this.call("cleanup").returncode == 0
 
 
