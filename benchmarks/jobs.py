@@ -41,7 +41,9 @@ def prepare_all(jobs: list[JobCalls]) -> list[dict[str, Any]]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,
+            # As gitlab-runner does it. With sessions of their own, each would get as much of the CPUs
+            # as the embedded Fargate (sched(7), autogroup), whose calls would come in batches.
+            process_group=0,
         )
         running[process.pid] = job
     done = []
