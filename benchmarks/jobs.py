@@ -41,8 +41,8 @@ def prepare_all(jobs: list[JobCalls]) -> list[dict[str, Any]]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            # As gitlab-runner does it. With sessions of their own, each would get as much of the CPUs
-            # as the embedded Fargate (sched(7), autogroup), whose calls would come in batches.
+            # As gitlab-runner does it. With sessions of their own, each would get as much of the
+            # CPUs as the embedded Fargate (sched(7), autogroup), which would answer in batches.
             process_group=0,
         )
         running[process.pid] = job

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
+import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,7 +44,7 @@ def test_a_terminal(job: OperatedJob, tmp_path: Path) -> None:
         shown.type("echo $?")
         shown.wait_for("\n130")
         shown.type("echo env=$FARGATE_STAGE_ID$CI_JOB_ID$SSH_TTY; exit 37")
-        shown.wait_for("env=terminal\n")
+        shown.wait_for("env=terminal-")
         assert shown.wait() == 37
     assert job.stage is not None
     assert job.stage.poll() is None
@@ -145,6 +148,77 @@ def test_a_terminal_that_is_closed_leaves_nothing(job: OperatedJob, tmp_path: Pa
     look = job.command("shell", job.number, "--", "kill", "-0", pid)
     until(lambda: subprocess.run(look, capture_output=True, check=False).returncode)
     job.fargate("shell", job.number, "--", "rm", "terminal.pid")
+
+
+def test_a_commands_output_stays_as_it_is_on_its_way_elsewhere(
+    job: OperatedJob, tmp_path: Path
+) -> None:
+    written = tmp_path / "written"
+    line = f"{shlex.join(job.command('shell', job.number, '--', 'echo', 'a'))} >{written}"
+    with terminal(tmp_path, ["sh", "-c", line]) as shown:
+        assert shown.wait() == 0
+    assert written.read_bytes() == b"a\n"
+
+
+def test_who_reads_no_further_ends_the_command(job: OperatedJob, tmp_path: Path) -> None:
+    yes = shlex.join(job.command("shell", job.number, "--", "yes"))
+    with terminal(
+        tmp_path, ["bash", "-c", f'{yes} | head -n1; exit "${{PIPESTATUS[0]}}"']
+    ) as shown:
+        assert shown.wait() == 141
+        assert "y\nthe exit" in shown.screen()
+
+
+def test_what_a_closed_terminal_was_waiting_for_ends(job: OperatedJob, tmp_path: Path) -> None:
+    with terminal(tmp_path, job.command("shell", job.number)) as shown:
+        shown.type("nohup sleep 1000 >nohup.out & echo $! >nohup.pid")
+        shown.type("sh -c 'echo $$ >sleep.pid; echo begun; exec sleep 1000'")
+        shown.wait_for("\nbegun")
+    _ends(job, "sleep.pid")
+    kept = job.fargate("shell", job.number, "--", "cat", "nohup.pid").stdout.strip()
+    # What was told to outlive a terminal does.
+    assert job.fargate("shell", job.number, "--", "kill", kept).returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_command(job: OperatedJob, number: int) -> None:
+    program = "echo $$ >signal.pid; echo begun; sleep 1000 & wait"
+    command = job.command("shell", job.number, "--", "sh", "-c", program)
+    with (
+        subprocess.Popen(job.command("shell", "--", "cat"), stdin=subprocess.PIPE) as other,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process,
+    ):
+        assert process.stdout
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 128 + number
+        assert other.poll() is None
+        _ends(job, "signal.pid")
+        other.communicate(timeout=30)
+        assert other.returncode == 0
+
+
+def test_a_hang_up_before_the_program_began_keeps_it_from_beginning(job: OperatedJob) -> None:
+    for moment in (0.0, 0.1, 0.2, 0.3, 0.4):
+        program = "echo $$ >>early.pid; exec sleep 1000"
+        process = subprocess.Popen(
+            job.command("shell", job.number, "--", "sh", "-c", program),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(moment)
+        process.terminate()
+        assert process.wait(timeout=30) in {143, -signal.SIGTERM}
+    time.sleep(1)
+    _ends(job, "early.pid")
+
+
+def _ends(job: OperatedJob, *files: str) -> None:
+    """Wait until the processes whose numbers are in files of the job's folder are no more."""
+    text = "for p in $(cat {}); do ! kill -0 $p || exit 1; done; rm -f {}"
+    words = ("sh", "-c", text.format(*files, *files))
+    until(lambda: job.fargate("shell", job.number, "--", *words).returncode == 0)
 
 
 def test_the_job_keeps_its_verdict(make_job: MakeJob) -> None:

@@ -78,7 +78,9 @@ def shell(context: click.Context, job: str | None) -> int:
         folder=record.about.get("folder", ""),
         init_pid=access.init_pid,
         state_directory=access.state_directory,
-        interactive=sys.stdin.isatty(),
+        # As with ssh, a shell's terminal is where its input comes from. A command's output that
+        # goes elsewhere must stay as it is, and whoever takes no more of it must end the command.
+        interactive=sys.stdin.isatty() and (not command or sys.stdout.isatty()),
     )
     if code == _LOST and not listens(found.directory):
         say(_why(found))
