@@ -13,6 +13,7 @@ import recorded_calls
 from driver_calls import JobCalls
 from image_kinds import ODD_UID, ODD_VARIABLE
 from local_fargate import FARGATE, until
+from tmux import terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,20 @@ def test_a_terminal_in_a_lost_job_and_its_end(
     missing = call(fargate, "shell", "--", "bash")
     assert (missing.returncode, missing.stdout) == (127, "")
     assert missing.stderr == "fargate: the container has no program bash\n"
+
+    # What runs there ends with those who look at it.
+    shell = ("shell", "4711", "--", "busybox", "sh", "-c")
+    command = [*FARGATE, "--config", str(fargate.config), *shell]
+    loop = "echo $$ >1; while :; do echo y; done"
+    with subprocess.Popen([*command, loop], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"y\n"
+        process.stdout.close()
+        assert process.wait(timeout=60) == 141
+    with terminal(tmp_path, [*command, "echo $$ >2; echo begun; exec sleep 1000"]) as screen:
+        screen.wait_for("begun")
+    ended = "[ -s 1 ] && [ -s 2 ] && ! kill -0 $(cat 1) && ! kill -0 $(cat 2)"
+    until(lambda: call(fargate, *shell, ended).returncode == 0)
 
     assert call(fargate, "reap").stdout == ""
     shutil.rmtree(job.temporary)

@@ -7,18 +7,18 @@ import os
 import shlex
 import signal
 import subprocess
-import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fargate_driver.ssh.terminal import terminal_command
 from local_fargate import LocalFargate, until
 from operated_job import PROJECT, OperatedJob
 from tmux import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     MakeJob = Callable[..., OperatedJob]
 
@@ -169,56 +169,117 @@ def test_who_reads_no_further_ends_the_command(job: OperatedJob, tmp_path: Path)
         assert "y\nthe exit" in shown.screen()
 
 
-def test_what_a_closed_terminal_was_waiting_for_ends(job: OperatedJob, tmp_path: Path) -> None:
-    with terminal(tmp_path, job.command("shell", job.number)) as shown:
-        shown.type("nohup sleep 1000 >nohup.out & echo $! >nohup.pid")
-        shown.type("sh -c 'echo $$ >sleep.pid; echo begun; exec sleep 1000'")
-        shown.wait_for("\nbegun")
-    _ends(job, "sleep.pid")
-    kept = job.fargate("shell", job.number, "--", "cat", "nohup.pid").stdout.strip()
-    # What was told to outlive a terminal does.
-    assert job.fargate("shell", job.number, "--", "kill", kept).returncode == 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_command(job: OperatedJob, number: int) -> None:
-    program = "echo $$ >signal.pid; echo begun; sleep 1000 & wait"
-    command = job.command("shell", job.number, "--", "sh", "-c", program)
-    with (
-        subprocess.Popen(job.command("shell", "--", "cat"), stdin=subprocess.PIPE) as other,
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process,
-    ):
-        assert process.stdout
-        assert process.stdout.readline() == b"begun\n"
-        process.send_signal(number)
-        assert process.wait(timeout=30) == 128 + number
-        assert other.poll() is None
-        _ends(job, "signal.pid")
-        other.communicate(timeout=30)
-        assert other.returncode == 0
-
-
-def test_a_hang_up_before_the_program_began_keeps_it_from_beginning(job: OperatedJob) -> None:
-    for moment in (0.0, 0.1, 0.2, 0.3, 0.4):
-        program = "echo $$ >>early.pid; exec sleep 1000"
-        process = subprocess.Popen(
-            job.command("shell", job.number, "--", "sh", "-c", program),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+def test_output_that_cant_be_written(job: OperatedJob) -> None:
+    command = job.command("shell", job.number, "--", "sh", "-c", "echo $$ >full.pid; yes")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
         )
-        time.sleep(moment)
-        process.terminate()
-        assert process.wait(timeout=30) in {143, -signal.SIGTERM}
-    time.sleep(1)
-    _ends(job, "early.pid")
+    assert done.returncode == 2
+    assert done.stderr == "fargate: standard output can't be written: No space left on device\n"
+    _end(job, "full.pid")
 
 
-def _ends(job: OperatedJob, *files: str) -> None:
-    """Wait until the processes whose numbers are in files of the job's folder are no more."""
-    text = "for p in $(cat {}); do ! kill -0 $p || exit 1; done; rm -f {}"
-    words = ("sh", "-c", text.format(*files, *files))
-    until(lambda: job.fargate("shell", job.number, "--", *words).returncode == 0)
+def test_a_closed_terminal_takes_all_with_it(job: OperatedJob, tmp_path: Path) -> None:
+    with terminal(tmp_path, job.command("shell", job.number)) as shown:
+        shown.type("nohup sleep 1000 >/dev/null 2>&1 & echo $! $$ >>closed.pid")
+        shown.type("sh -c 'echo $$ >>closed.pid; trap \"\" HUP TERM; echo begun; sleep 1000'")
+        shown.wait_for("\nbegun")
+    _end(job, "closed.pid")
+
+
+def test_a_signal_takes_the_terminal_away(job: OperatedJob, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    program = "echo $$ >taken.pid; echo begun; exec sleep 1000"
+    command = shlex.join(job.command("shell", job.number, "--", "sh", "-c", program))
+    with terminal(tmp_path, ["sh", "-c", f"echo $$ >{pid}; exec {command}"]) as shown:
+        shown.wait_for("begun")
+        os.kill(int(pid.read_text()), signal.SIGTERM)
+        assert shown.wait() == 143
+        _end(job, "taken.pid")
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_a_signal_ends_the_command(job: OperatedJob, number: int) -> None:
+    # Neither a cleared environment nor a fork at every moment saves anything.
+    program = (
+        "echo $$ >signal.pid; env -i nohup sleep 1000 & echo $! >>signal.pid; "
+        "while :; do sleep 0.01; sleep 1000 & echo $! >>signal.pid; [ $asked ] || echo begun; "
+        "asked=yes; done"
+    )
+    command = job.command("shell", job.number, "--", "sh", "-c", program)
+    other, process = (
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for words in (job.command("shell", job.number, "--", "cat"), command)
+    )
+    try:
+        for one, written in ((other, b"x\n"), (process, b"")):
+            assert one.stdin
+            assert one.stdout
+            one.stdin.write(written)
+            one.stdin.flush()
+            assert one.stdout.readline() == (written or b"begun\n")
+        for _ in range(3):
+            process.send_signal(number)
+        assert process.wait(timeout=60) == 128 + number
+        _end(job, "signal.pid", after=0)
+        assert other.communicate(b"y\n", timeout=60)[0] == b"y\n"
+        assert other.returncode == 0
+    finally:
+        for one in (other, process):
+            one.kill()
+            one.communicate()
+
+
+def test_terminals_that_are_closed_at_once_end_all_their_programs(job: OperatedJob) -> None:
+    program = 'echo $$ >>"six.pid"; echo begun; exec sleep 1000'
+    command = job.command("shell", job.number, "--", "sh", "-c", program)
+    opened = [
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        for _ in range(6)
+    ]
+    for one in opened:
+        assert one.stdout
+        assert one.stdout.readline() == b"begun\n"
+    for one in opened:
+        one.terminate()
+    for one in opened:
+        one.communicate(timeout=60)
+    assert [one.returncode for one in opened] == [143] * 6
+    _end(job, "six.pid", after=0)
+
+
+def test_what_a_command_left_when_it_ended_stays(job: OperatedJob) -> None:
+    program = "sleep 1000 >/dev/null 2>&1 & echo $!; exit 255"
+    done = job.fargate("shell", job.number, "--", "sh", "-c", program)
+    assert done.returncode == 255
+    assert job.fargate("shell", "--", "kill", done.stdout.strip()).returncode == 0
+
+
+def test_a_program_whose_end_came_before_it_does_not_begin(tmp_path: Path) -> None:
+    (tmp_path / "terminal-0a.cancelled").touch()
+    command = terminal_command(
+        ["touch", str(tmp_path / "begun")],
+        wrapper_shell="/bin/sh",
+        name="terminal-0a",
+        folder="",
+        init_pid=0,
+        state_directory=str(tmp_path),
+    )
+    done = subprocess.run(["sh", "-c", command.decode()], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (143, b"")
+    assert not (tmp_path / "begun").exists()
+
+
+def _end(job: OperatedJob, file: str, after: float = 30) -> None:
+    """See that the processes whose numbers are in a file of the job's folder end."""
+    text = f"[ -s {file} ] || exit; for p in $(cat {file}); do ! kill -0 $p || exit 1; done"
+
+    def ended() -> bool:
+        return job.fargate("shell", job.number, "--", "sh", "-c", text).returncode == 0
+
+    until(ended, seconds=after)
+    job.fargate("shell", job.number, "--", "rm", file)
 
 
 def test_the_job_keeps_its_verdict(make_job: MakeJob) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fargate_driver.ssh import remote
 from fargate_driver.ssh.follow import follow_command
 from fargate_driver.ssh.kill import kill_command
+from fargate_driver.ssh.terminal import terminal_command
 
 COMMANDS = {
     "stage": remote.stage_command(
@@ -29,6 +30,14 @@ COMMANDS = {
         init_pid=1,
         state_directory="/tmp/.fargate-0f",
         grace=10,
+    ),
+    "terminal": terminal_command(
+        ["bash"],
+        wrapper_shell="/bin/sh",
+        name="terminal-0e",
+        folder="/builds/group/project",
+        init_pid=1,
+        state_directory="/tmp/.fargate-0f",
     ),
     "probe": remote.probe_command(wrapper_shell="/bin/sh", nonce="0f", directories=("/tmp",)),
 }

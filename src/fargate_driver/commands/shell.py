@@ -16,14 +16,12 @@ from fargate_driver.console import say
 from fargate_driver.errors import DriverError
 from fargate_driver.ssh.connection import Connection
 from fargate_driver.ssh.mux import listens
-from fargate_driver.ssh.terminal import open_terminal
+from fargate_driver.ssh.terminal import LOST, open_terminal
 
 if TYPE_CHECKING:
     from fargate_driver.commands.job_list import Running
     from fargate_driver.flags import Flags
 
-_LOST = 255
-"""ssh's exit code where the connection ended (ssh(1), EXIT STATUS)."""
 _PATIENCE = 2.0
 """Seconds to see whether the job has ended."""
 _WORDS = f"{__name__}.words"
@@ -82,7 +80,7 @@ def shell(context: click.Context, job: str | None) -> int:
         # goes elsewhere must stay as it is, and whoever takes no more of it must end the command.
         interactive=sys.stdin.isatty() and (not command or sys.stdout.isatty()),
     )
-    if code == _LOST and not listens(found.directory):
+    if code == LOST and not listens(found.directory):
         say(_why(found))
     return code
 

@@ -1,4 +1,4 @@
-"""The shell text that ends all processes of a stage, and nothing else."""
+"""The shell text that ends all processes of a stage or terminal, and nothing else."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ NOTHING_RUNS = 3
 # process 1, the first process, this shell and all that it descends from (sshd), and whoever is in a
 # session with one of these, unless something else makes it the stage's. A session or a parent 0
 # is nobody's: a wrapper that was not found must not stand for it.
+#
+# A terminal beside the stages (terminal.py) is ended alike while its program runs, but for orphans:
+# they may be the job's. What the program left behind when it ended by itself stays. SIGHUP is for
+# interactive shells, which ignore SIGTERM.
 _KILL = r"""
 exec 2>/dev/null
 stage=$2 init=$3 grace=$4 members=" " spared=" 0 1 " spared_sessions=" 0 "
@@ -90,7 +94,10 @@ find_wrapper "$stage" && {
   orphans=$init_session
   spared_sessions="$spared_sessions$wrapper_session "
 }
+hang_up=
+case $stage in terminal-*) [ "$wrapper" -gt 0 ] || exit 3; orphans= hang_up=yes ;; esac
 scan || exit 3
+[ "$hang_up" ] && kill -HUP $victims
 kill -TERM $victims
 kill -CONT $victims
 now

@@ -7,42 +7,48 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fargate_driver.ssh import ask
+from fargate_driver.errors import DriverError
 from fargate_driver.ssh.connection import SOCKET
 from fargate_driver.ssh.environment import ENVIRONMENT
 from fargate_driver.ssh.errors import MasterGoneError, SessionRefusedError
 from fargate_driver.ssh.mux import listens
 from fargate_driver.ssh.remote import ENVIRONMENT as MAKE_ENVIRONMENT
 from fargate_driver.ssh.remote import FIND, command_line
+from fargate_driver.ssh.session import end_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
+    from typing import Self
 
     from fargate_driver.ssh.connection import Connection
 
 MOST = 6
 """Terminals of one job. sshd allows ten sessions on a connection (MaxSessions, sshd_config(5)), and
 a stage needs two of them: its script's, and another to end it."""
-_LOST = 255
+LOST = 255
 """ssh's exit code where it ended before the program (ssh(1), EXIT STATUS)."""
-_HANG_UP_LIMIT = 5.0
-"""Seconds to hang up in the container."""
-_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+_END = 5.0
+"""Seconds for ssh to end by SIGTERM."""
+_PATIENCE = 20.0
+"""Seconds in which a session comes free to end a program with: others may be ending theirs."""
+_CHUNK = 65536
 
 # $1 state directory, $2 the container's first process, $3 the project's folder, $4 the terminal's
 # name, then the words.
 #
-# The variable keeps a stage's cancel away from what runs here, and tells it from what other
-# terminals started. Programs are looked for as stages
-# do it. Where there is no project's folder yet, the nearest one above it that exists is taken.
-# The shell stays, since SSH servers report no exit code of a program that a signal ended.
+# The variable keeps a stage's cancel away from what runs here, and the first line lets kill.py find
+# this shell: it ends what descends from it. Programs are looked for as stages do it. Where there is
+# no project's folder yet, the nearest one above it that exists is taken. The shell stays, since SSH
+# servers report no exit code of a program that a signal ended, and so that a hang-up finds it.
 _TERMINAL = r"""
 fargate_builtin=
 fargate_find_builtin() {
@@ -63,7 +69,7 @@ umask "$fargate_umask"
 unset SSH_CLIENT SSH_CONNECTION SSH_TTY SSH_ORIGINAL_COMMAND
 export FARGATE_STAGE_ID=$4
 fargate_folder=$3
-fargate_gone=$1/$4
+fargate_cancelled=$1/$4.cancelled
 while [ "$fargate_folder" ] && ! cd "$fargate_folder" 2>/dev/null; do
   fargate_folder=${fargate_folder%/*}
 done
@@ -77,26 +83,45 @@ case $1 in
 esac
 [ "$fargate_builtin" ] && set -- busybox "$@"
 shift
-trap : INT QUIT
-[ -e "$fargate_gone" ] && exit 129
-"$fargate_x" "$@"
+trap : HUP INT QUIT
+(
+  [ -e "$fargate_cancelled" ] && exit 143
+  exec "$fargate_x" "$@"
+)
 exit $?
 """
 
-# $1 state directory, $2 the terminal's name. SIGHUP, as of a terminal that is closed: sshd sends
-# none while the job's connection stands. The file is for a program that has not begun.
-_HANG_UP = r"""
-exec 2>/dev/null
-: >"$1/$2"
-for process in /proc/[0-9]*; do
-  while read -r line || [ "$line" ]; do
-    case $line in
-      *"FARGATE_STAGE_ID=$2"*) kill -HUP "${process#/proc/}"; kill -CONT "${process#/proc/}" ;;
-    esac
-    line=
-  done <"$process/environ"
-done
-"""
+
+class _GoneError(BaseException):
+    """This end goes before the program does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
+        """The exit code for the signal, as shells report it."""
+
+
+def terminal_command(
+    words: Sequence[str],
+    *,
+    wrapper_shell: str,
+    name: str,
+    folder: str,
+    init_pid: int,
+    state_directory: str,
+) -> bytes:
+    """The command line of a terminal's program, which `end_stage` ends by the terminal's name.
+
+    Args:
+        words: The program and its arguments.
+        wrapper_shell: As `Connection` has it.
+        name: Begins with `terminal-`.
+        folder: Where to run it; where that is missing, in a folder above it.
+        init_pid: As the probe found.
+        state_directory: As the probe found.
+    """
+    text = f": fargate-stage {name}\n{FIND}{MAKE_ENVIRONMENT}{_TERMINAL}"
+    return command_line(wrapper_shell, text, state_directory, str(init_pid), folder, name, *words)
 
 
 def open_terminal(
@@ -110,8 +135,9 @@ def open_terminal(
 ) -> int:
     """Run a program in the container with this process's standard streams.
 
-    Where this end goes first (SIGHUP of a closed terminal, SIGINT, SIGTERM, `~.`), the program and
-    what it started get SIGHUP.
+    Where this end goes first (a signal, `~.`, a reader of the output that takes no more), the
+    program is ended with all that it started: SSH servers need not do so while the job's connection
+    stands.
 
     Args:
         connection: The job's connection.
@@ -119,14 +145,16 @@ def open_terminal(
         folder: Where to run it; where that is missing, in a folder above it.
         init_pid: As the probe found.
         state_directory: As the probe found.
-        interactive: Whether to have a terminal there: standard input is one here.
+        interactive: Whether to have a terminal there, driven by the one here.
 
     Returns:
-        The program's exit code; 255 where the connection ended before it, and 128 more than a
-        signal that ended it.
+        The program's exit code; `LOST` where ssh ended before it; 128 and the signal that ended
+        this, SIGPIPE where nobody reads the output any more.
 
     Raises:
+        DriverError: The output can't be written.
         MasterGoneError: The job has no connection.
+        NotEndedError: The program may still run.
         SessionRefusedError: There are as many terminals of this job as may be.
     """
     if not listens(connection.directory):
@@ -137,11 +165,13 @@ def open_terminal(
             " sessions that sshd allows: close one"
         )
     name = f"terminal-{os.urandom(8).hex()}"
-    command = command_line(
-        connection.wrapper_shell,
-        FIND + MAKE_ENVIRONMENT + _TERMINAL,
-        *(state_directory, str(init_pid), folder, name),
-        *words,
+    command = terminal_command(
+        words,
+        wrapper_shell=connection.wrapper_shell,
+        name=name,
+        folder=folder,
+        init_pid=init_pid,
+        state_directory=state_directory,
     )
     # A socket that goes just now must not make ssh connect by itself.
     options = ("-oProxyCommand=false", "-oLogLevel=ERROR", "-t" if interactive else "-T")
@@ -149,40 +179,106 @@ def open_terminal(
     environment = dict(ENVIRONMENT)
     if "TERM" in os.environ:
         environment["TERM"] = os.environ["TERM"]
-    with _blocking():
-        code, signals = _wait_for(
-            [*arguments, "--", connection.host, command], connection.directory, environment
+    failed: OSError | None = None
+    with _blocking(), _Signals() as signals:
+        process = subprocess.Popen(
+            [*arguments, "--", connection.host, command],
+            cwd=connection.directory,
+            env=environment,
+            # The program is to learn that nobody reads on, which not every SSH server tells it.
+            stdout=None if interactive else subprocess.PIPE,
         )
-    if code == _LOST or code < 0:
-        hang_up = command_line(connection.wrapper_shell, _HANG_UP, state_directory, name)
-        with contextlib.suppress(MasterGoneError, SessionRefusedError):
-            ask.run(connection.directory, hang_up, time.monotonic() + _HANG_UP_LIMIT)
-    if signals:
-        return 128 + signals[0]
+        try:
+            with signals.raised():
+                if process.stdout:
+                    _pass_on(process.stdout.fileno())
+                code = process.wait()
+        except (_GoneError, OSError) as error:
+            _end(process)
+            code = error.code if isinstance(error, _GoneError) else LOST
+            failed = error if isinstance(error, OSError) else None
+            gone = True
+        else:
+            gone = code == LOST or code < 0
+        if gone:
+            _end_program(connection, name, init_pid, state_directory)
+    if failed:
+        raise DriverError(f"standard output can't be written: {failed.strerror}") from failed
     return code if code >= 0 else 128 - code
 
 
-def _wait_for(
-    command: Sequence[bytes | str], directory: str, environment: dict[str, str]
-) -> tuple[int, list[int]]:
-    """Run ssh; its exit code, as subprocess has it, and the signals that came meanwhile."""
-    signals: list[int] = []
-    running: list[subprocess.Popen[bytes]] = []
+def _pass_on(output: int) -> None:
+    """Write all that comes to standard output."""
+    gate = select.poll()
+    gate.register(1, select.POLLOUT)
+    while data := os.read(output, _CHUNK):
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(1, view) :]
+            except BlockingIOError:
+                gate.poll()
+            except BrokenPipeError as error:
+                raise _GoneError(signal.SIGPIPE) from error
 
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        signals.append(number)
-        for process in running:
-            process.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in _SIGNALS}
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End ssh, which gives the terminal back as it was."""
+    process.terminate()
+    process.send_signal(signal.SIGCONT)
     try:
-        running.append(subprocess.Popen(command, cwd=directory, env=environment))
-        if signals:
-            running[0].terminate()
-        return running[0].wait(), signals
-    finally:
-        for number, handler in before.items():
+        process.wait(_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _end_program(connection: Connection, name: str, init_pid: int, state_directory: str) -> None:
+    """End what runs in the container, with a session of its own."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            end_stage(connection, name, init_pid=init_pid, state_directory=state_directory)
+        except MasterGoneError:
+            return  # and the job with it
+        except SessionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
+
+
+class _Signals:
+    """Takes the signals that would end this process, so that the program can be ended first."""
+
+    def __init__(self) -> None:
+        self._came: list[int] = []
+        self._raising = False
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def raised(self) -> Iterator[None]:
+        """Raise _GoneError for the first signal, one that came before included."""
+        self._raising = True
+        try:
+            if self._came:
+                raise _GoneError(self._came[0])
+            yield
+        finally:
+            self._raising = False
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self._came.append(number)
+        if self._raising and len(self._came) == 1:
+            raise _GoneError(number)
 
 
 @contextlib.contextmanager
