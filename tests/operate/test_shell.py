@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     MakeJob = Callable[..., OperatedJob]
 
 
+# A shell in the background, such as may have started the tests, has SIGINT and SIGQUIT ignored.
+_SIGNALS_AS_USUAL = ("env", "--default-signal=HUP,INT,QUIT,TERM")
+
+
 @pytest.fixture(scope="module")
 def job(make_job: MakeJob) -> OperatedJob:
     return make_job()
@@ -169,6 +173,30 @@ def test_who_reads_no_further_ends_the_command(job: OperatedJob, tmp_path: Path)
         assert "y\nthe exit" in shown.screen()
 
 
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_mistake(job: OperatedJob, closed: str) -> None:
+    command = shlex.join(job.command("shell", job.number, "--", "sh", "-c", "cat; echo a; exit 3"))
+    done = subprocess.run(
+        ["sh", "-c", f"{command} {closed}"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout == ("a\n" if closed == "<&-" else "")
+
+
+def test_a_signal_that_is_ignored_stays_so(job: OperatedJob) -> None:
+    with subprocess.Popen(
+        ["nohup", *job.command("shell", job.number, "--", "sh", "-c", "echo begun; cat")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.communicate(b"x", timeout=60)[0] == b"x"
+        assert process.returncode == 0
+
+
 def test_output_that_cant_be_written(job: OperatedJob) -> None:
     command = job.command("shell", job.number, "--", "sh", "-c", "echo $$ >full.pid; yes")
     with Path("/dev/full").open("wb") as full:
@@ -209,7 +237,9 @@ def test_a_signal_ends_the_command(job: OperatedJob, number: int) -> None:
     )
     command = job.command("shell", job.number, "--", "sh", "-c", program)
     other, process = (
-        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [*_SIGNALS_AS_USUAL, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         for words in (job.command("shell", job.number, "--", "cat"), command)
     )
     try:

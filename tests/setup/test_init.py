@@ -114,6 +114,10 @@ def test_the_end_of_input_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_none_of_what_is_not_asked_for_is_no_mistake(tmp_path: Path) -> None:
+    assert init(tmp_path / "out", **THERE, manager="none").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("answers", "complaint"),
     [

@@ -24,7 +24,7 @@ set -eu
 platforms=linux/amd64,linux/arm64
 
 # The version of your gitlab-runner, whose helper goes into the image
-runner={runner}  # such as 18.4.0; see gitlab-runner --version
+runner={runner}  # such as 19.4.0; see gitlab-runner --version
 
 registry={registry}
 # Another tag for other contents, so that no task gets another image than it was tested with
@@ -65,7 +65,7 @@ HelperImage = \\"$registry/{repository}:$tag\\""
     "helper-image",
     epilog="\b\nExamples:\n  fargate helper-image\n"
     "  fargate helper-image --region eu-central-1 --account 123456789012 \\\n"
-    "    --runner-version 18.4.0\n",
+    "    --runner-version 19.4.0\n",
 )
 @click.option("--region", default="REGION", help="AWS region of the ECR repository.")
 @click.option("--account", default="ACCOUNT", help="AWS account of the ECR repository.")
@@ -75,7 +75,7 @@ HelperImage = \\"$registry/{repository}:$tag\\""
 @click.option(
     "--runner-version",
     default="RUNNER_VERSION",
-    help="The version of your gitlab-runner, such as 18.4.0.",
+    help="The version of your gitlab-runner, such as 19.4.0.",
 )
 @click.option("--tag", help="The image's tag; else made of its contents and that version.")
 def helper_image(

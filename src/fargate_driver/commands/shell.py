@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ class _Command(click.Command):
     "shell",
     cls=_Command,
     epilog="\b\nExamples:\n  fargate --config /etc/gitlab-runner/fargate.toml shell 1001\n"
-    "  fargate --config /etc/gitlab-runner/fargate.toml shell 1001 -- ps -ef\n",
+    "  fargate --config /etc/gitlab-runner/fargate.toml shell 1001 -- ps -eo pid,etime,comm\n",
 )
 @click.argument(
     "job",
@@ -78,7 +78,7 @@ def shell(context: click.Context, job: str | None) -> int:
         state_directory=access.state_directory,
         # As with ssh, a shell's terminal is where its input comes from. A command's output that
         # goes elsewhere must stay as it is, and whoever takes no more of it must end the command.
-        interactive=sys.stdin.isatty() and (not command or sys.stdout.isatty()),
+        interactive=os.isatty(0) and (not command or os.isatty(1)),
     )
     if code == LOST and not listens(found.directory):
         say(_why(found))

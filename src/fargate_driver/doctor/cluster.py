@@ -53,7 +53,7 @@ def look(aws: Aws, config: Settings, tasks: CallError | None) -> Iterator[Findin
         yield wrong("cluster", f"{name} is {cluster['status']}", mend)
         yield unchecked("capacity", "the cluster isn't active")
         return
-    yield ok("cluster", f"{name} is ACTIVE, {cluster['runningTasksCount']} tasks run")
+    yield ok("cluster", f"{name} is ACTIVE, running tasks: {cluster['runningTasksCount']}")
     yield _by_launch_type(config) or _capacity(config, cluster)
 
 

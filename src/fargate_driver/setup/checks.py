@@ -76,7 +76,7 @@ secret = _matching(
 url = _matching(_URL, "an http:// or https:// address without user name, query and fragment")
 name = _matching("[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}", "up to 64 letters, digits, spaces and _.-")
 path = _matching(_PATH, "an absolute path of letters, digits and _.+@/-")
-version = _matching(r"[0-9]{1,3}(\.[0-9]{1,3}){2}", "a version like 18.4.0")
+version = _matching(r"[0-9]{1,3}(\.[0-9]{1,3}){2}", "a version like 19.4.0")
 user = _matching(values.USER, "a user's name")
 
 

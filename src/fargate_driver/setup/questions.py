@@ -288,7 +288,7 @@ def answer(given: Mapping[str, str | None], ask: Callable[[Question, str | None]
     for question in QUESTIONS:
         text = given.get(question.key)
         if not question.when(answers):
-            if text:
+            if text and text != "none":
                 raise ValueError(f"{question.flag} has no use with the other answers")
             answers[question.key] = question.absent
         elif text is None and question.asked:

@@ -257,7 +257,11 @@ class _Signals:
         self._raising = False
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        # What nohup, or a shell for its background, has this process ignore stays ignored.
+        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        for number, handler in self._before.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -286,8 +290,10 @@ def _blocking() -> Iterator[None]:
     """Give the standard streams back as they were; a master that is killed does not."""
     before = {}
     for descriptor in range(3):
-        with contextlib.suppress(OSError):
+        try:
             before[descriptor] = os.get_blocking(descriptor)
+        except OSError:  # it is closed, and no pipe must get its number
+            os.open(os.devnull, os.O_RDWR)
     try:
         yield
     finally:

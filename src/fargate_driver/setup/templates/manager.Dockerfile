@@ -1,6 +1,6 @@
 # gitlab-runner with the driver, for a manager that itself runs on Fargate; by `fargate init`.
 FROM debian:bookworm-slim
-# gitlab-runner's version, such as v18.4.0.
+# gitlab-runner's version, such as v19.4.0.
 ARG RUNNER=v@{runner}
 # What pip installs the driver from.
 ARG DRIVER=@{driver_package}
