@@ -43,7 +43,7 @@ class Entry(NamedTuple):
     pipeline: str
     project: str
     state: str
-    """GitLab's job status, "not started" or "reaped"."""
+    """GitLab's job status, "not started", "reaped" or "ended"."""
     image: str
     """"" in task-definition mode."""
     definition: str
